@@ -1,0 +1,1 @@
+"""A simulated encoder with a stock of cards that persist."""

@@ -1,0 +1,1 @@
+"""The contract suite that every driver passes, ours and strangers'."""
