@@ -18,8 +18,8 @@ Errors are classed by what the core does next::
 
 Every `DriverError` except `Unsure` **asserts that this call changed no card**.
 
-The verbs carry only plain data, so a later transport (the same verbs as lines over standard input and output, for drivers
-in other languages) needs no change here.
+The verbs carry only plain data, so a later transport (the same verbs as lines over standard input and output, for
+drivers in other languages) needs no change here.
 """
 
 from __future__ import annotations
