@@ -1,0 +1,55 @@
+"""The systemd unit, judged by systemd itself."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+UNIT = Path(__file__).resolve().parent.parent / "systemd" / "encoder-bridge.service"
+EXPOSURE_AT_MOST = 1.6
+"""By `systemd-analyze security`, from 0 (sealed) to 10; 1.5 on systemd 252."""
+
+needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs the Debian package systemd")
+
+
+def analyze(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = ["systemd-analyze", "--no-pager", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def verify(unit: str, directory: Path) -> tuple[int, str]:
+    """Verify a unit whose program need not be installed."""
+    stub = directory / UNIT.name
+    stub.write_text(unit.replace("ExecStart=/usr/bin/encoder-bridge ", "ExecStart=/bin/true "))
+    ended = analyze("verify", "--man=no", "--recursive-errors=no", stub)
+    return ended.returncode, ended.stdout + ended.stderr
+
+
+@needs_systemd
+def test_systemd_finds_no_fault_with_the_unit(tmp_path: Path) -> None:
+    assert verify(UNIT.read_text(), tmp_path) == (0, "")
+
+
+@needs_systemd
+def test_a_misspelt_key_would_be_found(tmp_path: Path) -> None:
+    _, said = verify(UNIT.read_text().replace("WatchdogSec=", "WatchdogSecs="), tmp_path)
+    assert "WatchdogSecs" in said
+
+
+@needs_systemd
+def test_the_service_is_exposed_no_more_than_measured() -> None:
+    judged = analyze("security", "--offline=yes", f"--threshold={round(EXPOSURE_AT_MOST * 10)}", UNIT)
+    assert judged.returncode == 0, judged.stdout
+
+
+def test_the_service_tells_systemd_when_it_is_ready_and_that_it_lives() -> None:
+    lines = UNIT.read_text().splitlines()
+    assert "Type=notify" in lines
+    assert "WatchdogSec=30" in lines
+    assert "Restart=always" in lines
+    assert "StartLimitIntervalSec=0" in lines
+    assert "RestartPreventExitStatus=78" in lines
+    assert "StateDirectoryMode=0700" in lines
