@@ -1,0 +1,147 @@
+"""The person at the simulated desk, and whoever gets in their way.
+
+The automatic clerk lays a fresh card when asked to place one, and the named card when asked for the same one, and
+lifts it after the end.  An absent clerk does nothing: somebody else lays the cards through the `Stock`.  Wrong cards
+that a fault calls for are laid either way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from hashlib import sha256
+
+from encoder_bridge.driver import Card, Prompt
+from encoder_bridge_simulated.faults import Fault, Kind
+from encoder_bridge_simulated.settings import Simulation
+from encoder_bridge_simulated.stock import TECHNOLOGY, Stock
+
+_FOREIGN = "foreign"
+_SMALL = 2
+
+
+class Clerk:
+    """Lays and lifts the cards of one open encoder; calls `moved` after each."""
+
+    def __init__(self, settings: Simulation, stock: Stock, moved: Callable[[], None]) -> None:
+        self._settings = settings
+        self._stock = stock
+        self._moved = moved
+        self._wrong: Fault | None = None
+        self._laid_wrong = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._last: str | None = None
+
+    def arrive(self, coming: tuple[Fault, ...]) -> None:
+        """Take up the desk: fetch the wrong cards of the faults to come; put away what a dead process left lying."""
+        for fault in coming:
+            if fault.kind is Kind.WRONG_CARD:
+                self._wrong_card(fault)
+        left = self._stock.lying(self._settings.name)
+        if left is not None and self._settings.automatic:
+            self._stock.set_aside(left)
+            self._stock.lift(self._settings.name)
+
+    def expect(self, fault: Fault | None) -> None:
+        """Before an encode: say what gets in the way."""
+        self._wrong = fault if fault is not None and fault.kind is Kind.WRONG_CARD else None
+
+    def hear(self, prompt: Prompt, card: Card | None, *, made: bool = False) -> None:
+        """Do what the desk is asked for, after `place_s`.
+
+        Args:
+            prompt: what the desk is asked for.
+            card: the very card, if one is named.
+            made: lay the card that was laid last rather than a fresh one.
+        """
+        if prompt is Prompt.KEEP_CARD:
+            return
+        if self._settings.automatic:
+            self._run_timer()
+            self._later(self._settings.place_s, lambda: self._lay(card, made=made))
+        elif self._wrong or self._laid_wrong:
+            self._lay(card, made=made)
+
+    def end(self, *, sure: bool) -> None:
+        """After an encode: lift the card, after `lift_s`; one that may carry anything is set aside."""
+        self._cancel_timer()
+        uid = self._stock.lying(self._settings.name)
+        if self._laid_wrong:
+            self._lift_wrong()
+        elif self._settings.automatic and uid is not None:
+            if not sure:
+                self._stock.set_aside(uid)
+            self._later(self._settings.lift_s, lambda: self._lift(back=sure))
+        self._wrong = None
+
+    def snatch(self) -> None:
+        """Lift the card at once, in the middle of whatever goes on."""
+        uid = self._stock.lying(self._settings.name)
+        if uid is not None and self._settings.automatic:
+            self._stock.set_aside(uid)
+        self._lift(back=False)
+
+    def leave(self) -> None:
+        """Give up the desk: nothing moves any more, but what was to be lifted is."""
+        if self._timer is not None and self._stock.lying(self._settings.name) is not None:
+            self._run_timer()
+        self._cancel_timer()
+
+    def _lay(self, card: Card | None, *, made: bool) -> None:
+        name = self._settings.name
+        if self._laid_wrong:
+            self._lift_wrong()
+        if self._wrong is not None:
+            self._stock.lay(name, self._wrong_card(self._wrong))
+            self._wrong, self._laid_wrong = None, True
+        elif not self._settings.automatic:
+            return
+        elif card is not None and card.uid is not None:
+            if card.uid in self._stock:
+                self._stock.lay(name, card.uid)
+                self._last = card.uid
+        elif made and self._last is not None and self._last in self._stock:
+            self._stock.lay(name, self._last)
+        else:
+            self._last = self._stock.lay_fresh(name, self._settings.cards)
+        self._moved()
+
+    def _lift(self, *, back: bool) -> None:
+        uid = self._stock.lift(self._settings.name)
+        if back and uid is not None:
+            self._stock.put_back(uid)
+        self._moved()
+
+    def _lift_wrong(self) -> None:
+        self._laid_wrong = False
+        self._lift(back=False)
+
+    def _wrong_card(self, fault: Fault) -> str:
+        uid = "04" + sha256(f"{self._settings.name}/{fault.name}".encode()).hexdigest()[:12]
+        if fault.name == "incompatible_card_format":
+            return self._stock.add(uid=uid, technology=_FOREIGN)
+        if fault.name == "card_full":
+            return self._stock.add(uid=uid, blocks=_SMALL)
+        return self._stock.add(uid=uid, technology=TECHNOLOGY, locked=True)
+
+    def _later(self, seconds: float, act: Callable[[], None]) -> None:
+        if not seconds:
+            act()
+            return
+
+        def ring() -> None:
+            self._timer = None
+            act()
+
+        self._timer = asyncio.get_running_loop().call_later(seconds, ring)
+        self._act = ring
+
+    def _run_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._act()
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

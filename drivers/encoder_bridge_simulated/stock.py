@@ -1,0 +1,295 @@
+"""A stock of cards in a folder, and which of them lies on which encoder.
+
+::
+
+    <stock>/<uid>.card                one card
+    <stock>/<uid>.aside               empty: the card is not to be taken for a fresh one (see `Stock.set_aside`)
+    <stock>/readers/<encoder>.reader  the uid of the card that lies on that encoder now; no file: none does
+    <stock>/stock.lock                held (flock) while cards are added or moved
+
+A card's file is a head of 64 bytes and then its blocks of 16 bytes, integers big-endian::
+
+    ┌──────────┬────────────┬────────┬───────┬─────────┬─────────┬─────────┬─
+    │ EBSTOCK1 │ technology │ blocks │ flags │ 0 ... 0 │ block 0 │ block 1 │ ...
+    └──────────┴────────────┴────────┴───────┴─────────┴─────────┴─────────┴─
+      8          16 (ASCII)   2        2       36        16        16
+
+Flag bit 0: locked.  A block is written in place by one ``pwrite``, so a process that is killed leaves whole blocks:
+old ones and new ones.  Nothing is synced to disk; the stock outlives the process, not a power cut.
+
+Any number of processes may use one folder, and one may lay and lift cards on an encoder that another has open.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import struct
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from hashlib import sha256
+from pathlib import Path
+from typing import Self
+
+from encoder_bridge_simulated.codec import BLOCK
+
+TECHNOLOGY = "simulated"
+"""The technology that the simulated encoder writes."""
+
+BLOCKS = 256
+"""Blocks of an ordinary card: 4 KiB, as large as the largest of its kind."""
+
+_HEAD = struct.Struct(">8s16sHH36x")
+_MAGIC = b"EBSTOCK1"
+_LOCKED = 1
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+class Plastic:
+    """One card, open for reading and writing its blocks."""
+
+    def __init__(self, uid: str, file: int) -> None:
+        magic, technology, self.blocks, flags = _HEAD.unpack(os.pread(file, _HEAD.size, 0))
+        if magic != _MAGIC:
+            raise OSError(f"card {uid} has no head")
+        self.uid = uid
+        self.technology = technology.rstrip(b"\0").decode("ascii")
+        self.locked = bool(flags & _LOCKED)
+        self._file = file
+
+    def read(self) -> bytes:
+        """Return all blocks."""
+        return os.pread(self._file, self.blocks * BLOCK, _HEAD.size)
+
+    def write(self, index: int, block: bytes) -> None:
+        """Write one block in place.
+
+        Raises:
+            ValueError: there is no such block, or the data is not one block long.
+        """
+        if len(block) != BLOCK or not 0 <= index < self.blocks:
+            raise ValueError(f"{len(block)} bytes do not fit block {index} of {self.blocks}")
+        os.pwrite(self._file, block, _HEAD.size + index * BLOCK)
+
+
+class Stock:
+    """The cards of one folder; use `Stock.open`."""
+
+    def __init__(self, path: Path, seed: int | None) -> None:
+        self._path = path
+        self._readers = path / "readers"
+        self._seed = seed
+        self._fresh: deque[str] = deque()
+        self._seen: set[str] = set()
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], *, cards: int = 0, seed: int | None = None) -> Self:
+        """Open a folder, made if need be; if it holds no card yet, put `cards` blank ones into it.
+
+        Args:
+            path: the folder.
+            cards: how many cards an empty stock starts with.
+            seed: makes the uids of the cards added here predictable.
+
+        Raises:
+            OSError: the folder cannot be made or read.
+        """
+        stock = cls(Path(path), seed)
+        stock._readers.mkdir(parents=True, exist_ok=True)
+        with stock._alone():
+            if not stock.uids():
+                stock._box(cards)
+        return stock
+
+    def uids(self) -> list[str]:
+        """Return the uids of all cards, sorted."""
+        return sorted(path.stem for path in self._path.glob("*.card"))
+
+    def __contains__(self, uid: str) -> bool:
+        return self._card(uid).exists()
+
+    def add(
+        self, *, uid: str | None = None, technology: str = TECHNOLOGY, blocks: int = BLOCKS, locked: bool = False
+    ) -> str:
+        """Add one blank card and return its uid; a card that exists already under `uid` is left as it is."""
+        uid = uid or self._new_uid()
+        if uid not in self:
+            head = _HEAD.pack(_MAGIC, technology.encode("ascii"), blocks, _LOCKED * locked)
+            replace(self._card(uid), head + bytes(blocks * BLOCK))
+        return uid
+
+    @contextmanager
+    def plastic(self, uid: str) -> Iterator[Plastic]:
+        """Open one card, wherever it lies.
+
+        Raises:
+            LookupError: there is no such card.
+        """
+        try:
+            file = os.open(self._card(uid), os.O_RDWR)
+        except FileNotFoundError:
+            raise LookupError(f"no card {uid} in {self._path}") from None
+        try:
+            yield Plastic(uid, file)
+        finally:
+            os.close(file)
+
+    def read(self, uid: str) -> bytes:
+        """Return all blocks of a card."""
+        with self.plastic(uid) as plastic:
+            return plastic.read()
+
+    def write(self, uid: str, index: int, block: bytes) -> None:
+        """Write one block of a card, as some other encoder might have."""
+        with self.plastic(uid) as plastic:
+            plastic.write(index, block)
+
+    def lying(self, encoder: str) -> str | None:
+        """Return the uid of the card that lies on an encoder."""
+        try:
+            file = os.open(f"{self._readers}/{encoder}.reader", os.O_RDONLY)
+        except FileNotFoundError:
+            return None
+        try:
+            return os.read(file, 64).decode("ascii")
+        finally:
+            os.close(file)
+
+    def lay(self, encoder: str, uid: str) -> None:
+        """Lay a card on an encoder; it leaves where it lay before, and what lay here is lifted.
+
+        Raises:
+            LookupError: there is no such card.
+        """
+        with self._alone():
+            self._lay(encoder, uid)
+
+    def lift(self, encoder: str) -> str | None:
+        """Lift the card from an encoder and return its uid, None if there was none."""
+        with self._alone():
+            uid = self.lying(encoder)
+            if uid is not None:
+                self._reader(encoder).unlink()
+            return uid
+
+    def lay_fresh(self, encoder: str, box: int = 0) -> str | None:
+        """Lay the next fresh card on an encoder and return its uid.
+
+        Fresh is an ordinary blank card that lies nowhere and is not set aside.  With none left, a new box of `box`
+        cards is opened first.
+        """
+        with self._alone():
+            uid = self._take_fresh()
+            if uid is None and box:
+                self._box(box)
+                uid = self._take_fresh()
+            if uid is not None:
+                self._lay(encoder, uid)
+            return uid
+
+    def fresh(self) -> str | None:
+        """Return the uid of the next fresh card without laying it anywhere."""
+        with self._alone():
+            uid = self._take_fresh()
+            if uid is not None:
+                self._fresh.appendleft(uid)
+            return uid
+
+    def put_back(self, uid: str) -> None:
+        """Say that a card may be fresh: it comes after the others, if it is."""
+        self._aside(uid).unlink(missing_ok=True)
+        self._fresh.append(uid)
+
+    def set_aside(self, uid: str) -> None:
+        """Keep a card out of the fresh ones, in every process: somebody may come back to this very card."""
+        self._aside(uid).touch()
+
+    def _lay(self, encoder: str, uid: str) -> None:
+        if uid not in self:
+            raise LookupError(f"no card {uid} in {self._path}")
+        for other in self._lying():
+            if other != encoder and self.lying(other) == uid:
+                self._reader(other).unlink()
+        replace(self._reader(encoder), uid.encode("ascii"))
+
+    def _lying(self) -> list[str]:
+        return [path.stem for path in self._readers.glob("*.reader")]
+
+    def _take_fresh(self) -> str | None:
+        if not self._fresh:
+            self._fresh.extend(uid for uid in self.uids() if uid not in self._seen)
+            self._seen.update(self._fresh)
+        taken = {self.lying(encoder) for encoder in self._lying()}
+        skipped = []
+        found = None
+        while self._fresh and found is None:
+            uid = self._fresh.popleft()
+            if uid in taken:
+                skipped.append(uid)
+            elif self._is_fresh(uid):
+                found = uid
+        self._fresh.extend(skipped)
+        return found
+
+    def _is_fresh(self, uid: str) -> bool:
+        try:
+            with self.plastic(uid) as plastic:
+                ordinary = (plastic.technology, plastic.blocks, plastic.locked) == (TECHNOLOGY, BLOCKS, False)
+                return ordinary and not any(plastic.read()) and not self._aside(uid).exists()
+        except LookupError:
+            return False
+
+    def _box(self, cards: int) -> None:
+        for _ in range(cards):
+            self.add()
+
+    def _new_uid(self) -> str:
+        if self._seed is None:
+            return "04" + os.urandom(6).hex()
+        number = len(self.uids())
+        while self._card(uid := "04" + sha256(f"{self._seed}/{number}".encode()).hexdigest()[:12]).exists():
+            number += 1
+        return uid
+
+    def _card(self, uid: str) -> Path:
+        return self._path / f"{_safe(uid)}.card"
+
+    def _aside(self, uid: str) -> Path:
+        return self._path / f"{_safe(uid)}.aside"
+
+    def _reader(self, encoder: str) -> Path:
+        return self._readers / f"{_safe(encoder)}.reader"
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        file = os.open(self._path / "stock.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(file)
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Write a file so that a reader, and a kill at any moment, finds the old content or the new, never a mixture."""
+    new = path.with_name(f"{path.name}.{os.getpid()}.new")
+    try:
+        new.write_bytes(content)
+        new.replace(path)
+    except OSError:
+        with suppress(OSError):
+            new.unlink()
+        raise
+
+
+def is_name(text: str) -> bool:
+    """Tell whether an encoder may be called so: letters, digits, ``. _ -``, at most 64, the first no sign."""
+    return _NAME.fullmatch(text) is not None
+
+
+def _safe(name: str) -> str:
+    if not is_name(name):
+        raise ValueError(f"{name!r} is no name of a card or an encoder")
+    return name
