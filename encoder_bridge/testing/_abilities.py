@@ -1,0 +1,113 @@
+"""Behaviours of what a device can do besides encoding; a device that cannot is skipped by name."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import NoReturn
+
+import pytest
+
+from encoder_bridge.driver import Eraser, Reader, Receipt, Sensing, Signaller, Withdrawn
+
+from ._desk import Hand, RigDesk, Step, strike_on, withdraw
+from ._rig import Rig
+from ._run import encode, in_loop, opened, within
+
+A_MOMENT_S = 0.05
+"""Seconds; time enough for something that returns at once to do so."""
+
+
+class AbilityContract:
+    """`Reader`, `Eraser`, `Sensing` and `Signaller`, asked for by `isinstance`."""
+
+    @in_loop
+    async def test_a_reader_reads_what_was_encoded_and_changes_nothing(self, rig: Rig) -> None:
+        """The card is the one of the receipt, a field that the credential names says the same."""
+        credential = rig.credential(1)
+        async with opened(rig) as device:
+            if not isinstance(device, Reader):
+                _skip(Reader)
+            receipt = await encode(rig, device, credential, RigDesk(rig))
+            before = rig.snapshot()
+            contents = await within(rig.patience_s, "read", device.read(RigDesk(rig, hand=Hand.LAST)))
+        assert rig.snapshot() == before, "reading changed a card"
+        assert receipt.card in (None, contents.card)
+        named = {key: text for key, text in contents.fields.items() if key in credential.fields}
+        assert named == {key: credential.fields[key] for key in named}
+
+    @in_loop
+    async def test_a_withdrawn_read_ends(self, rig: Rig) -> None:
+        """Nobody comes, the reading is off: `Withdrawn` within the promised silence."""
+        desk = RigDesk(rig, hand=Hand.NONE, strike=strike_on(Step.ASK, withdraw))
+        async with opened(rig) as device:
+            if not isinstance(device, Reader):
+                _skip(Reader)
+            with pytest.raises(Withdrawn):
+                await within(device.capabilities.silence_s, "a withdrawn read", device.read(desk))
+
+    @in_loop
+    async def test_an_eraser_blanks_that_card_and_no_other(self, rig: Rig) -> None:
+        """The intent comes first, a `Receipt` last; the card made before it still opens its door."""
+        async with opened(rig) as device:
+            if not isinstance(device, Eraser):
+                _skip(Eraser)
+            for sequence in (1, 2):
+                await encode(rig, device, rig.credential(sequence), RigDesk(rig))
+            before = rig.snapshot()
+            seen: list[object] = []
+            look = strike_on(Step.COMMITTED, lambda _desk: seen.append(rig.snapshot()))
+            desk = RigDesk(rig, hand=Hand.LAST, strike=look)
+            receipt = await within(rig.patience_s, "erase", device.erase(desk))
+        assert isinstance(receipt, Receipt)
+        assert seen == [before], "a card was blanked before the intent was on disk"
+        assert [rig.carries(rig.credential(sequence)) for sequence in (1, 2)] == [1, 0]
+
+    @in_loop
+    async def test_a_vetoed_erasure_blanks_nothing(self, rig: Rig) -> None:
+        """What the first `intend` raises is what `erase` raises, and no card has changed."""
+        veto = Withdrawn("This card is still wanted.")
+
+        def refuse(_desk: RigDesk) -> None:
+            raise veto
+
+        async with opened(rig) as device:
+            if not isinstance(device, Eraser):
+                _skip(Eraser)
+            await encode(rig, device, rig.credential(1), RigDesk(rig))
+            before = rig.snapshot()
+            desk = RigDesk(rig, hand=Hand.LAST, strike=strike_on(Step.INTEND, refuse))
+            with pytest.raises(Withdrawn) as passed:
+                await within(rig.patience_s, "erase", device.erase(desk))
+        assert passed.value is veto
+        assert rig.snapshot() == before
+
+    @in_loop
+    async def test_lifted_returns_after_the_card_was_lifted_and_not_before(self, rig: Rig) -> None:
+        """It waits while the card of the last job lies there, and returns at once when none does."""
+        async with opened(rig) as device:
+            if not isinstance(device, Sensing):
+                _skip(Sensing)
+            await encode(rig, device, rig.credential(1), RigDesk(rig))
+            lifted = asyncio.ensure_future(device.lifted())
+            await asyncio.wait({lifted}, timeout=A_MOMENT_S)
+            assert not lifted.done(), "the card still lies there"
+            rig.person.lift()
+            done, _ = await asyncio.wait({lifted}, timeout=rig.patience_s)
+            assert done, "the card was lifted and nobody was told"
+            await within(rig.patience_s, "lifted, with no card there", device.lifted())
+
+    @in_loop
+    async def test_a_signal_changes_no_card(self, rig: Rig) -> None:
+        """Both signals come to an end."""
+        async with opened(rig) as device:
+            if not isinstance(device, Signaller):
+                _skip(Signaller)
+            await encode(rig, device, rig.credential(1), RigDesk(rig))
+            before = rig.snapshot()
+            for ok in (True, False):
+                await within(rig.patience_s, "signal", device.signal(ok))
+        assert rig.snapshot() == before
+
+
+def _skip(ability: type[object]) -> NoReturn:
+    pytest.skip(f"this device is no {ability.__name__}")
