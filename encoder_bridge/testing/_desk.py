@@ -58,6 +58,7 @@ class RigDesk:
         self.strides: list[tuple[int, int]] = []
         self.intents: list[Intent] = []
         self.call: asyncio.Task[Receipt] | None = None
+        self.withdrawn_at = 0.0
         self.ended_at = 0.0
         self._person = rig.person
         self._hand = hand
@@ -90,6 +91,7 @@ class RigDesk:
         await self._off.wait()
 
     def withdraw(self) -> None:
+        self.withdrawn_at = asyncio.get_running_loop().time()
         self._off.set()
 
     @property

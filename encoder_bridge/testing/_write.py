@@ -92,23 +92,21 @@ class WriteContract:
 
     @in_loop
     async def test_a_withdrawal_after_the_intent_ends_honestly(self, rig: Rig) -> None:
-        """The write ends in a `Receipt`, in `Unsure`, or in `Withdrawn` if no card has changed."""
+        """The write ends within `silence_s`, in a `Receipt`, in `Unsure`, or in `Withdrawn` if nothing changed."""
         before = rig.snapshot()
         credential = rig.credential(1)
         desk = RigDesk(rig, strike=strike_on(Step.COMMITTED, withdraw))
         async with opened(rig) as device:
-            limit_s = max(rig.patience_s, device.capabilities.silence_s)
-            try:
-                await within(limit_s, "an encode withdrawn too late", device.encode(credential, desk))
-            except Withdrawn:
-                assert rig.snapshot() == before, "Withdrawn, and a card has changed"
-                return
-            except Unsure:
-                pass
-            else:
-                assert rig.carries(credential) == 1
-                return
-        await resolve(rig, credential, desk.intent)
+            ending = await outcome(rig, device, credential, desk)
+            promised_s = device.capabilities.silence_s
+        assert desk.ended_at - desk.withdrawn_at <= promised_s
+        if isinstance(ending, Receipt):
+            assert rig.carries(credential) == 1
+        elif isinstance(ending, Unsure):
+            await resolve(rig, credential, desk.intent)
+        else:
+            assert isinstance(ending, Withdrawn)
+            assert rig.snapshot() == before, "Withdrawn, and a card has changed"
 
     @in_loop
     async def test_an_impossible_credential_is_refused_before_anyone_is_asked(self, rig: Rig) -> None:

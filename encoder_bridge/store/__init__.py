@@ -1,0 +1,31 @@
+"""The durable truth: which needs are known, where each job stands, what is still to be told.
+
+Every public method of the parts is one operation: it runs inside a transaction that somebody else opens and commits
+(`encoder_bridge.commits`), speaks explicit SQL, and puts what it changes into the outbox in that same transaction.
+Afterwards `Store.take_news` tells what happened.  Times are milliseconds since 1970 UTC.
+"""
+
+from __future__ import annotations
+
+from encoder_bridge.commits import Connection
+from encoder_bridge.store.ledger import Ledger, News, Rules
+from encoder_bridge.store.needs import Needs
+from encoder_bridge.store.outbox import Outbox
+from encoder_bridge.store.requests import Requests
+from encoder_bridge.store.retention import Retention
+from encoder_bridge.store.work import Work
+
+__all__ = ["News", "Rules", "Store"]
+
+
+class Store:
+    """All operations over one open, prepared connection."""
+
+    def __init__(self, connection: Connection, rules: Rules) -> None:
+        ledger = Ledger(connection, rules)
+        self.needs = Needs(ledger)
+        self.work = Work(ledger)
+        self.requests = Requests(ledger)
+        self.outbox = Outbox(ledger)
+        self.retention = Retention(ledger)
+        self.take_news = ledger.take_news

@@ -1,0 +1,196 @@
+"""The one place where a job changes its state: the move, the log, the outbox and the news belong together."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import tzinfo
+from typing import Any
+
+from encoder_bridge import reports
+from encoder_bridge.commits import Connection
+from encoder_bridge.driver import Card
+from encoder_bridge.model import MOVES, OPEN, IllegalMove, Job, Problem, State
+from encoder_bridge.reports import Outgoing, ReplyAddress
+from encoder_bridge.store.rows import COLUMNS, to_job, to_json
+
+_SELECT = f"SELECT {COLUMNS} FROM job "  # noqa: S608 - a constant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What decides about a trigger, from the configuration."""
+
+    encoders: frozenset[str]
+    default_profile: str | None = None
+    max_open: int = 500
+    open_for_ms: int = 7 * 86_400_000
+    """How long a need without any end of its own stays open."""
+    zone: tzinfo
+    """The property's."""
+
+
+@dataclass(slots=True)
+class News:
+    """What committed operations want announced."""
+
+    queue: bool = False
+    """A job became ready, ended or changed."""
+    outbox: bool = False
+    withdrawn: set[int] = field(default_factory=set)
+    """Jobs that an encoder may still be asking a card for, and must not."""
+    states: dict[str, str | None] = field(default_factory=dict)
+    """Access method to its newest job's state as JSON; None: told through the outbox."""
+
+
+class Ledger:
+    """Jobs as rows, and every consequence of moving one."""
+
+    def __init__(self, connection: Connection, rules: Rules) -> None:
+        self.execute = connection.execute
+        self.rules = rules
+        self.news = News()
+        self.secrets_left_in_log = False
+        meta = dict(self.execute("SELECT name, value FROM meta").fetchall())
+        self.digest_key = bytes.fromhex(meta["digest_key"])
+        self._store_id: str = meta["store_id"]
+        self._open: int | None = None
+
+    def take_news(self) -> News | None:
+        """What happened since the last call; None if nothing."""
+        news, self.news = self.news, News()
+        return news if news.queue or news.outbox or news.withdrawn or news.states else None
+
+    def jobs(self, where: str, parameters: tuple[Any, ...] = ()) -> list[Job]:
+        """The jobs that a WHERE clause, a constant of this package, finds."""
+        return [to_job(row) for row in self.execute(_SELECT + where, parameters).fetchall()]
+
+    def job(self, job_id: int) -> Job:
+        """The job as it stands now."""
+        return self.jobs("WHERE job_id = ?", (job_id,))[0]
+
+    def current(self, job: Job, states: Iterable[State]) -> Job | None:
+        """The job as it stands, if the attempt in hand is still the running one and it is in one of `states`."""
+        current = self.job(job.job_id)
+        return current if current.attempt == job.attempt and current.state in states else None
+
+    def newest_open(self, access_method_id: str) -> Job | None:
+        """The open job that a word about this access method means."""
+        jobs = self.jobs("WHERE access_method_id = ? AND open ORDER BY job_id DESC LIMIT 1", (access_method_id,))
+        return jobs[0] if jobs else None
+
+    def count_open(self) -> int:
+        """How many jobs have not ended; counted once, then kept."""
+        if self._open is None:
+            (self._open,) = self.execute("SELECT count(*) FROM job WHERE open").fetchone()
+        return int(self._open or 0)
+
+    def is_deleted(self, access_method_id: str) -> bool:
+        """Whether the access method was deleted, as far as anybody said."""
+        found = self.execute(
+            "SELECT 1 FROM method WHERE access_method_id = ? AND deleted_at IS NOT NULL",
+            (access_method_id,),
+        ).fetchone()
+        return found is not None
+
+    def added(self, job_id: int, now: int) -> Job:
+        """Announce a job that was just inserted."""
+        if self._open is not None:
+            self._open += 1
+        job = self.job(job_id)
+        self._tell(job, now)
+        return job
+
+    def move(self, job: Job, to: State, now: int, *, error: Problem | None = None) -> Job:
+        """Move a job along one arrow of `MOVES` and tell the world.
+
+        Raises:
+            IllegalMove: there is no such arrow.
+        """
+        if to not in MOVES[job.state]:
+            raise IllegalMove(f"job {job.job_id}: {job.state} -> {to}")
+        ended = to not in OPEN
+        self.execute(
+            "UPDATE job SET state = ?, state_at = ?, error = ?, open = ? WHERE job_id = ?",
+            (to, now, to_json(error), None if ended else 1, job.job_id),
+        )
+        if ended:
+            if self._open is not None:
+                self._open -= 1
+            gone = self.execute("DELETE FROM contents WHERE job_id = ? RETURNING 1", (job.job_id,)).fetchall()
+            self.secrets_left_in_log = self.secrets_left_in_log or bool(gone)
+        if (job.state is State.WAITING_FOR_CARD and to is not State.WRITING) or (job.state is State.UNSURE and ended):
+            self.news.withdrawn.add(job.job_id)
+        moved = self.job(job.job_id)
+        self._tell(moved, now)
+        return moved
+
+    def give_up(self, job: Job, problem: Problem, now: int) -> Job:
+        """End a job that is not wanted any more; where a card may carry it, say which one to destroy."""
+        if job.state is not State.UNSURE:
+            return self.move(job, State.CANCELLED, now, error=problem)
+        card = job.intent.card if job.intent else None
+        which = f"Card {card.uid}" if card and card.uid else "The card that was used last"
+        message = f"{problem.message} {which} may carry it all the same: destroy that card."
+        return self.move(job, State.FAILED, now, error=Problem(type=problem.type, message=message))
+
+    def restate(self, job: Job, problem: Problem) -> None:
+        """Give the present state another reason."""
+        self.execute("UPDATE job SET error = ? WHERE job_id = ?", (to_json(problem), job.job_id))
+        self.news.queue = True
+        self.news.states[job.access_method_id] = reports.job_state(self.job(job.job_id)).body
+
+    def log(
+        self,
+        job: Job,
+        what: str,
+        now: int,
+        *,
+        encoder: str | None = None,
+        card: Card | None = None,
+        detail: Mapping[str, str] | None = None,
+    ) -> None:
+        """Add a line to the attempts log."""
+        self.execute(
+            "INSERT INTO attempt (job_id, attempt, at, what, encoder, card, detail) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                job.job_id,
+                job.attempt,
+                now,
+                what,
+                encoder or job.encoder,
+                card.uid if card else None,
+                json.dumps(dict(detail)) if detail else None,
+            ),
+        )
+
+    def send(self, message: Outgoing, now: int) -> None:
+        """Put a message into the outbox."""
+        self.execute(
+            "INSERT INTO outbox (kind, name, reply_to, correlation, body, created_at) VALUES (?, ?, ?, ?, ?, ?)",
+            (message.kind, message.name, message.reply.topic, message.reply.correlation, message.body, now),
+        )
+        self.news.outbox = True
+
+    def _tell(self, job: Job, now: int) -> None:
+        self.news.queue = True
+        ended = job.state not in OPEN
+        if reports.worth_an_event(job.state):
+            if job.state is State.ISSUED and self.is_deleted(job.access_method_id):
+                job = reports.being_deleted(job)
+            self.send(reports.event(job, store_id=self._store_id, now=now), now)
+            self._answer_all(job, now)
+        state = reports.job_state(job)
+        if ended:
+            self.send(state, now)
+        self.news.states[job.access_method_id] = None if ended else state.body
+
+    def _answer_all(self, job: Job, now: int) -> None:
+        """Answer everybody who asked for this job and named an address."""
+        waiting = self.execute(
+            "SELECT event_id, reply_to, correlation FROM event WHERE job_id = ? AND reply_to IS NOT NULL",
+            (job.job_id,),
+        ).fetchall()
+        for event_id, topic, correlation in waiting:
+            self.send(reports.final_response(job, event_id, ReplyAddress(topic=topic, correlation=correlation)), now)

@@ -1,0 +1,45 @@
+"""What is still to be told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from encoder_bridge import reports
+from encoder_bridge.reports import Outgoing, ReplyAddress
+from encoder_bridge.store.ledger import Ledger
+
+
+class Outbox:
+    """Operations of the reporters."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._execute = ledger.execute
+
+    def pending(self, limit: int) -> list[Outgoing]:
+        """The oldest messages that nobody has acknowledged yet."""
+        rows = self._execute(
+            "SELECT report_id, kind, name, reply_to, correlation, body FROM outbox ORDER BY report_id LIMIT ?",
+            (limit,),
+        ).fetchall()
+        return [
+            Outgoing(
+                report_id=report_id,
+                kind=kind,
+                name=name,
+                body=body,
+                reply=ReplyAddress(topic=reply_to, correlation=correlation),
+            )
+            for report_id, kind, name, reply_to, correlation, body in rows
+        ]
+
+    def told(self, report_ids: Iterable[int]) -> None:
+        """Drop messages that the other side has acknowledged."""
+        for report_id in report_ids:
+            self._execute("DELETE FROM outbox WHERE report_id = ?", (report_id,))
+
+    def standing(self) -> dict[str, str]:
+        """The state of every access method's newest open job, as JSON."""
+        return {
+            job.access_method_id: reports.job_state(job).body for job in self._ledger.jobs("WHERE open ORDER BY job_id")
+        }

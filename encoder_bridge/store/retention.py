@@ -1,0 +1,48 @@
+"""Forgetting: what is older than it is kept for, and what deleted secrets left behind."""
+
+from __future__ import annotations
+
+from encoder_bridge.store.ledger import Ledger
+
+KEEP_MS = 90 * 86_400_000
+"""Jobs that have ended, their attempts and the ids of messages."""
+POISON_KEEP_MS = 7 * 86_400_000
+_SLICE = 500
+
+_OLD_JOBS = "SELECT job_id FROM job WHERE open IS NULL AND state_at < ?1 ORDER BY state_at LIMIT ?2"
+_OLD_EVENTS = """
+    SELECT event_id FROM event
+    WHERE received_at < ?1 AND NOT EXISTS (SELECT 1 FROM job WHERE job.job_id = event.job_id) LIMIT ?2
+"""
+
+
+class Retention:
+    """Operations of the housekeeping."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._execute = ledger.execute
+
+    def prune(self, now: int) -> bool:
+        """Drop a slice of what is too old.
+
+        Returns:
+            True: there may be more.
+        """
+        self._execute("DELETE FROM poison WHERE received_at < ?", (now - POISON_KEEP_MS,))
+        self._execute("DELETE FROM method WHERE known_at < ?", (now - KEEP_MS,))
+        jobs = self._execute(_OLD_JOBS, (now - KEEP_MS, _SLICE)).fetchall()
+        for job_id in jobs:
+            self._execute("DELETE FROM attempt WHERE job_id = ?", job_id)
+            self._execute("DELETE FROM personal WHERE job_id = ?", job_id)
+            self._execute("DELETE FROM job WHERE job_id = ?", job_id)
+        events = self._execute(_OLD_EVENTS, (now - KEEP_MS, _SLICE)).fetchall()
+        for event_id in events:
+            self._execute("DELETE FROM event WHERE event_id = ?", event_id)
+        return len(jobs) == _SLICE or len(events) == _SLICE
+
+    def tidy(self) -> None:
+        """Outside any transaction: overwrite what deleted contents left in the write-ahead log."""
+        if self._ledger.secrets_left_in_log:
+            busy, *_ = self._execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            self._ledger.secrets_left_in_log = bool(busy)

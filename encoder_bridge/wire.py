@@ -1,0 +1,325 @@
+"""The messages: what comes in, what goes out.  The AsyncAPI document and the JSON Schemas are generated from here.
+
+Shapes and words are Seam's where Seam has them (docs.seam.co: access method events, action attempt errors); unknown
+extra fields of an event are let through, unknown fields of a block of ours are refused.  Errors never quote what was
+sent.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from datetime import datetime
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from encoder_bridge.errors import MalformedMessage
+
+MAX_PAYLOAD_BYTES = 65_536
+"""A longer message is answered with `payload_too_large`; a card holds 8 KiB at the very most."""
+
+Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")]
+"""An identifier that is safe as one MQTT topic level and in a file name."""
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+Text = Annotated[str, StringConstraints(max_length=256, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Label = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]*$")]
+ReplyTopic = Annotated[
+    str, StringConstraints(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f#+$][^\x00-\x1f#+]*$")
+]
+
+
+def _in_range(moment: datetime) -> datetime:
+    if not 1970 < moment.year < 9000:
+        raise PydanticCustomError("invalid_message", "is out of range: send a moment between 1971 and 8999.")
+    return moment
+
+
+def _from_base64(text: object) -> bytes:
+    try:
+        return base64.b64decode(text if isinstance(text, str) else b"\0", validate=True)
+    except (binascii.Error, ValueError):
+        raise PydanticCustomError("invalid_message", "is not base64: send standard base64 with padding.") from None
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_in_range)]
+Contents = Annotated[
+    bytes,
+    BeforeValidator(_from_base64),
+    WithJsonSchema({"type": "string", "contentEncoding": "base64"}),
+]
+
+
+class _Incoming(BaseModel):
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True, extra="ignore")
+
+
+class _Block(BaseModel):
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True, extra="forbid")
+
+
+class CredentialBlock(_Block):
+    """What the card has to carry.  Moments carry their zone (`Z` or an offset)."""
+
+    profile: Name | None = None
+    """Card profile of the configuration; without it `jobs.default_profile` decides."""
+    joins: bool = False
+    """True: earlier cards keep working (a copy)."""
+    entrances: Annotated[list[Label], Field(max_length=256)] = []
+    starts_at: Moment | None = None
+    ends_at: Moment | None = None
+    fields: Annotated[dict[Name, Text], Field(max_length=32, repr=False)] = {}
+    """Room, guest and the like: personal, never logged."""
+    data: Annotated[dict[Name, Contents], Field(max_length=32, repr=False)] = {}
+    """Contents computed elsewhere, base64: secret, dropped when the job ends."""
+
+    @model_validator(mode="after")
+    def _window_has_a_length(self) -> Self:
+        if self.starts_at and self.ends_at and self.ends_at <= self.starts_at:
+            raise PydanticCustomError(
+                "invalid_validity",
+                "ends_at is not after starts_at: send a window that has a length.",
+            )
+        return self
+
+
+class Trigger(_Incoming):
+    """A message that asks for a card, or tells about one: Seam's event as it stands, or ours with `credential`."""
+
+    event_id: Annotated[Id, Field(validation_alias=AliasChoices("event_id", "id"))]
+    """Idempotency key: the same id is the same need, for 90 days."""
+    event_type: Annotated[str, StringConstraints(max_length=128)] = "access_method.card_encoding_required"
+    access_method_id: Id
+    occurred_at: Moment | None = None
+    """When the need arose; decides after an issue whether this is a re-encode or an old message."""
+    created_at: Moment | None = None
+    acs_system_id: Id | None = None
+    workspace_id: Id | None = None
+    access_grant_ids: Annotated[list[Id], Field(max_length=64)] | None = None
+    encoder: Name | None = None
+    """Encoder that must serve it; without it any encoder of the desk may."""
+    expires_at: Moment | None = None
+    """After this moment no card is started."""
+    reply_to: Annotated[ReplyTopic | None, Field(repr=False)] = None
+    """Topic for answers where MQTT 5's Response Topic is not to be had."""
+    credential: CredentialBlock | None = None
+    issued_by: Text | None = None
+    """`bridge` in our own reports, so that one that comes back is known as an echo."""
+
+
+class Request(_Incoming):
+    """A word to a job: `request/cancel`, `request/confirm`, `request/job`."""
+
+    id: Id
+    """Repeated in the response."""
+    access_method_id: Id
+    reply_to: Annotated[ReplyTopic | None, Field(repr=False)] = None
+    expires_at: Moment | None = None
+
+
+class Problem(_Block):
+    """Why, in the shape of Seam's action attempt errors."""
+
+    type: str
+    """Stable word for programs; Seam's encode error type where one fits."""
+    message: str
+    """One sentence for people: what happened and what to do."""
+
+
+class CardBody(_Block):
+    """The plastic, as far as the encoder could tell."""
+
+    technology: str
+    uid: str | None = None
+
+
+Status = Literal[
+    "accepted",
+    "held",
+    "duplicate",
+    "stale",
+    "ignored",
+    "refused",
+    "rejected",
+    "issued",
+    "failed",
+    "unsure",
+    "cancelled",
+    "expired",
+    "superseded",
+    "issued_elsewhere",
+    "job",
+]
+
+StateWord = Literal[
+    "held",
+    "queued",
+    "waiting_for_card",
+    "writing",
+    "unsure",
+    "issued",
+    "failed",
+    "cancelled",
+    "expired",
+    "superseded",
+    "issued_elsewhere",
+]
+
+
+class Response(_Block):
+    """Answer to a trigger or a request; `accepted` and every later word are said only after they are on disk."""
+
+    id: str | None
+    """The `id` or `event_id` of what is answered; null where it could not be read."""
+    status: Status
+    access_method_id: str | None = None
+    state: StateWord | None = None
+    is_issued: bool = False
+    error: Problem | None = None
+
+
+class Report(_Block):
+    """What is told about an access method: Seam's event with what is known added."""
+
+    event_id: str
+    """Always the same for the same report, however often it is delivered."""
+    event_type: str
+    event_description: str
+    access_method_id: str
+    created_at: str
+    occurred_at: str
+    acs_system_id: str | None = None
+    workspace_id: str | None = None
+    access_grant_ids: list[str] | None = None
+    trigger_event_id: str
+    state: StateWord
+    is_issued: bool
+    issued_at: str | None = None
+    issued_by: Literal["bridge", "seam"] | None = None
+    evidence: Literal["read_back", "control_plane", "attested"] | None = None
+    encoder: str | None = None
+    card: CardBody | None = None
+    receipt: dict[str, str] | None = None
+    error: Problem | None = None
+    warnings: list[Problem] = []
+
+
+class JobState(_Block):
+    """Retained: where the newest job of an access method stands."""
+
+    access_method_id: str
+    trigger_event_id: str
+    state: StateWord
+    since: str
+    is_issued: bool
+    encoder: str | None = None
+    error: Problem | None = None
+
+
+class EncoderState(_Block):
+    """Retained: what an encoder is doing and what the desk is asked to do."""
+
+    state: Literal["offline", "idle", "waiting_for_card", "writing", "hung"]
+    since: str
+    access_method_id: str | None = None
+    prompt: Literal["place_card", "same_card", "keep_card", "swipe_to_write", "swipe_to_check", "lift_card"] | None = (
+        None
+    )
+    card: CardBody | None = None
+    done: int | None = None
+    total: int | None = None
+    error: Problem | None = None
+
+
+class Availability(_Block):
+    """Retained, and the broker's last will."""
+
+    state: Literal["online", "offline", "stopping"]
+    since: str | None = None
+    instance: str | None = None
+    """Drawn anew at every start; two instances on one topic are two daemons with one name."""
+
+
+class Info(_Block):
+    """Retained: who answers here."""
+
+    version: str
+    driver_port: str
+    mqtt_protocol: Literal["5", "3.1.1"]
+    instance: str
+    encoders: dict[str, str]
+    """Encoder name to driver name."""
+    default_profile: str | None
+    max_open_jobs: int
+    triggers: list[str]
+    requests: list[str]
+
+
+_Model = TypeVar("_Model", bound=_Incoming)
+
+
+def parse(model: type[_Model], payload: bytes) -> _Model:
+    """Read one incoming message.
+
+    Raises:
+        MalformedMessage: with the id of the message where one can be read, and no quotation from it.
+    """
+    if len(payload) > MAX_PAYLOAD_BYTES:
+        raise MalformedMessage(
+            "payload_too_large",
+            f"The message has {len(payload)} bytes; send at most {MAX_PAYLOAD_BYTES}.",
+        )
+    try:
+        return model.model_validate_json(payload)
+    except ValidationError as error:
+        raise _malformed(error, payload) from None
+    except RecursionError:
+        raise MalformedMessage("invalid_json", "The message is nested too deeply to be read.") from None
+
+
+def _malformed(error: ValidationError, payload: bytes) -> MalformedMessage:
+    first: Any = error.errors(include_input=False, include_url=False, include_context=False)[0]
+    if first["type"] == "json_invalid":
+        return MalformedMessage("invalid_json", "The message is not JSON: send one UTF-8 JSON object.")
+    where = ".".join(str(part) for part in first["loc"]) or "the message"
+    kind = "missing_field" if first["type"] == "missing" else "invalid_message"
+    if first["type"] in {"invalid_message", "invalid_validity"}:
+        kind, sentence = first["type"], f"{where}: {first['msg']}"
+    elif first["type"] in {"timezone_aware", "datetime_from_date_parsing"}:
+        kind = "missing_time_zone"
+        sentence = f"{where} has no time zone: send it with Z or an offset, such as 2025-07-13T15:00:00Z."
+    elif first["type"] == "missing":
+        sentence = f"{where} is missing: send it."
+    elif first["type"] == "extra_forbidden":
+        sentence = f"{where} is not a known field: leave it out or mend its name."
+    else:
+        sentence = f"{where} cannot be used: {_lower(first['msg'])}."
+    return MalformedMessage(kind, sentence, message_id=_id_of(payload))
+
+
+def _lower(message: str) -> str:
+    return message[:1].lower() + message[1:]
+
+
+class _Identified(_Incoming):
+    id: Annotated[Id, Field(validation_alias=AliasChoices("event_id", "id"))]
+
+
+def _id_of(payload: bytes) -> str | None:
+    try:
+        return _Identified.model_validate_json(payload).id
+    except ValidationError:
+        return None
