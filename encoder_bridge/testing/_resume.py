@@ -92,6 +92,7 @@ async def _attempt(rig: Rig, desk: RigDesk, count: int, resume_of: RigDesk | Non
         return False
     if isinstance(ending, DriverError):
         said = type(ending).__name__
-        assert len(desk.steps) >= count, f"{said} from an encode that nothing struck"
-        assert isinstance(ending, Unsure) or rig.snapshot() == before, f"step {count}: {said} says no card has changed"
+        if not isinstance(ending, Unsure):
+            assert len(desk.steps) >= count, f"{said} from an encode that nothing struck"
+            assert rig.snapshot() == before, f"step {count}: {said} says no card has changed"
     return isinstance(ending, Receipt)

@@ -117,7 +117,7 @@ class Contactless:
     async def encode(self, credential: Credential, desk: Desk, resume: Intent | None = None) -> Receipt:
         self.check(credential)
         wanted = blocks(image(credential, self.key))
-        card = await self.card(desk, Prompt.SAME_CARD if resume else Prompt.PLACE_CARD, resume and resume.card)
+        card = await self.card(desk, Prompt.SAME_CARD if resume else Prompt.PLACE_CARD, resume.card if resume else None)
         assert card.uid is not None
         if resume is None:
             if self.table.happens("the card is locked"):
@@ -169,7 +169,7 @@ class Contactless:
         return Contents(card=card, fields={"digest": digest(b"".join(self.table.read(card.uid)))})
 
     async def erase(self, desk: Desk, resume: Intent | None = None) -> Receipt:
-        card = await self.card(desk, Prompt.SAME_CARD if resume else Prompt.PLACE_CARD, resume and resume.card)
+        card = await self.card(desk, Prompt.SAME_CARD if resume else Prompt.PLACE_CARD, resume.card if resume else None)
         assert card.uid is not None
         await self.intend(desk, card, BLANK)
         await self.write(card.uid, BLANK, desk)
