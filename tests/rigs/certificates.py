@@ -29,7 +29,7 @@ class Certificates:
 
 def make(folder: Path) -> Certificates:
     """An authority and a certificate for `localhost` and 127.0.0.1, valid for two days."""
-    new_key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-noenc")
+    new_key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
     extensions = folder / "server.ext"
     extensions.write_text(
         "basicConstraints=critical,CA:FALSE\n"

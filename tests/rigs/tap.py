@@ -127,16 +127,22 @@ class Tap:
             TimeoutError: they did not come within `timeout` seconds; the message lists the latest heard.
         """
 
-        def fitting() -> list[Heard]:
-            return [message for message in self._heard if predicate(message)]
+        fitting: list[Heard] = []
+        seen = 0
+
+        def enough() -> bool:
+            nonlocal seen
+            fitting.extend(filter(predicate, self._heard[seen:]))
+            seen = len(self._heard)
+            return len(fitting) >= count
 
         with self._changed:
-            if not self._changed.wait_for(lambda: len(fitting()) >= count, timeout):
+            if not self._changed.wait_for(enough, timeout):
                 latest = "\n".join(f"  {message.topic} {message.payload[:120]!r}" for message in self._heard[-20:])
                 raise TimeoutError(
-                    f"{len(fitting())} of {count} in {timeout} s; {len(self._heard)} messages heard:\n{latest}"
+                    f"{len(fitting)} of {count} in {timeout} s; of {seen} messages the latest:\n{latest}"
                 )
-            return fitting()
+        return fitting
 
     def _is_subscribed(self) -> bool:
         return self._subscribed_to is not None and self._subscribed_to == self._broker.pid

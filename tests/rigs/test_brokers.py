@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -229,5 +230,7 @@ input()
             process.send_signal(signal.SIGKILL)
             assert select.select([broker], [], [], 10)[0], "the broker still runs"
         finally:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(broker, signal.SIGKILL)
             os.close(broker)
             shutil.rmtree(folder)
