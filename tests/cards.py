@@ -1,7 +1,7 @@
 """Reads every card of a simulated stock; shares no code with the driver, so that a test has a second opinion.
 
-    file   "EBSTOCK1" | technology 16 | blocks u16 | flags u16 | 36 zeros | blocks of 16 bytes
-    blocks "EBSC" | layout u8 = 1 | u8 | size u16 | sequence u64 | JSON of size bytes | CRC-32 | zeros
+file   "EBSTOCK1" | technology 16 | blocks u16 | flags u16 | 36 zeros | blocks of 16 bytes
+blocks "EBSC" | layout u8 = 1 | u8 | size u16 | sequence u64 | JSON of size bytes | CRC-32 | zeros
 """
 
 from __future__ import annotations

@@ -23,6 +23,8 @@ class SimulatedDriver:
     """The entry point's object; see `encoder_bridge.driver.Driver`."""
 
     port = (1, 0)
+    faults = FAULTS
+    """What may stand in the setting of that name."""
 
     def check(self, settings: Settings, secret: Secret) -> None:  # noqa: ARG002
         """See `Driver`; there are no secrets."""

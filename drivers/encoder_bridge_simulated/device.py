@@ -165,8 +165,11 @@ class SimulatedEncoder:
 
         Raises:
             NoCard, DeviceUnavailable, Withdrawn: it does not come.
+            Unsure: the intent names no card to come back to; no other is touched.
         """
         wanted = call.resume.card if call.resume is not None else None
+        if call.resume is not None and (wanted is None or wanted.uid is None):
+            raise Unsure("Nobody knows which card was begun: set it aside if you find it.", raw="no_card_intended")
         prompt = Prompt.PLACE_CARD if wanted is None else Prompt.SAME_CARD
         call.desk.ask(prompt, wanted)
         if call.fault is not None and call.meets(Kind.NO_CARD):

@@ -240,19 +240,16 @@ def fault(text: str) -> Fault:
 class Script:
     """Which fault the next encode meets: the listed ones in their order, then random ones.
 
-    How many are used up stands in a file, so that a restart does not play them again::
-
-        <digest of the list> <listed faults used> <encodes since the list ended>
-
-    Another list starts from its beginning.
+    What is used up stands in a file, so that a restart does not play it again: a line with the number of encodes
+    that met the random part, then a line for each listed fault.  A list that does not begin so starts afresh.
     """
 
     def __init__(self, path: Path, names: tuple[str, ...], rate: float, seed: int | None) -> None:
         self._path = path
+        self._names = names
         self._faults = tuple(fault(name) for name in names)
         self._rate = rate
         self._seed = os.urandom(8).hex() if seed is None else str(seed)
-        self._list = sha256("\n".join(names).encode()).hexdigest()[:16]
         self._used, self._drawn = self._load()
 
     @property
@@ -275,13 +272,11 @@ class Script:
                 return None
             self._used += 1
         elif self._rate:
-            found = self._draw()
-            if _spared(found, resumed):
-                found = None
+            found = None if _spared(drawn := self._draw(), resumed) else drawn
             self._drawn += 1
         else:
             return None
-        replace(self._path, f"{self._list} {self._used} {self._drawn}\n".encode("ascii"))
+        replace(self._path, "\n".join((str(self._drawn), *self._names[: self._used])).encode("ascii"))
         return found
 
     def _draw(self) -> Fault | None:
@@ -292,10 +287,11 @@ class Script:
 
     def _load(self) -> tuple[int, int]:
         try:
-            listed, used, drawn = self._path.read_text("ascii").split()
+            first, *used = self._path.read_text("ascii").split("\n")
+            drawn = int(first)
         except (FileNotFoundError, ValueError):
             return 0, 0
-        return (int(used) if listed == self._list else 0), int(drawn)
+        return (len(used) if self._names[: len(used)] == tuple(used) else 0), drawn
 
 
 def _spared(found: Fault | None, resumed: bool) -> bool:

@@ -51,11 +51,12 @@ class Plastic:
     """One card, open for reading and writing its blocks."""
 
     def __init__(self, uid: str, file: int) -> None:
-        magic, technology, self.blocks, flags = _HEAD.unpack(os.pread(file, _HEAD.size, 0))
+        head = os.pread(file, _HEAD.size, 0).ljust(_HEAD.size, b"\0")
+        magic, technology, self.blocks, flags = _HEAD.unpack(head)
         if magic != _MAGIC:
             raise OSError(f"card {uid} has no head")
         self.uid = uid
-        self.technology = technology.rstrip(b"\0").decode("ascii")
+        self.technology = technology.rstrip(b"\0").decode("ascii", "replace")
         self.locked = bool(flags & _LOCKED)
         self._file = file
 
@@ -83,6 +84,8 @@ class Stock:
         self._seed = seed
         self._fresh: deque[str] = deque()
         self._seen: set[str] = set()
+        self._looked = 0
+        self._number: int | None = None
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], *, cards: int = 0, seed: int | None = None) -> Self:
@@ -105,7 +108,7 @@ class Stock:
 
     def uids(self) -> list[str]:
         """Return the uids of all cards, sorted."""
-        return sorted(path.stem for path in self._path.glob("*.card"))
+        return sorted(_stems(self._path, ".card"))
 
     def __contains__(self, uid: str) -> bool:
         return self._card(uid).exists()
@@ -153,7 +156,7 @@ class Stock:
         except FileNotFoundError:
             return None
         try:
-            return os.read(file, 64).decode("ascii")
+            return os.read(file, 64).decode("ascii", "replace").strip() or None
         finally:
             os.close(file)
 
@@ -215,12 +218,11 @@ class Stock:
         replace(self._reader(encoder), uid.encode("ascii"))
 
     def _lying(self) -> list[str]:
-        return [path.stem for path in self._readers.glob("*.reader")]
+        return _stems(self._readers, ".reader")
 
     def _take_fresh(self) -> str | None:
         if not self._fresh:
-            self._fresh.extend(uid for uid in self.uids() if uid not in self._seen)
-            self._seen.update(self._fresh)
+            self._look()
         taken = {self.lying(encoder) for encoder in self._lying()}
         skipped = []
         found = None
@@ -233,6 +235,14 @@ class Stock:
         self._fresh.extend(skipped)
         return found
 
+    def _look(self) -> None:
+        """Find cards not seen yet; a folder that nobody else has changed is not listed again."""
+        changed = self._path.stat().st_mtime_ns
+        if changed != self._looked:
+            self._looked = changed
+            self._fresh.extend(uid for uid in self.uids() if uid not in self._seen)
+            self._seen.update(self._fresh)
+
     def _is_fresh(self, uid: str) -> bool:
         try:
             with self.plastic(uid) as plastic:
@@ -242,16 +252,21 @@ class Stock:
             return False
 
     def _box(self, cards: int) -> None:
-        for _ in range(cards):
-            self.add()
+        new = [self.add() for _ in range(cards)]
+        self._fresh.extend(new)
+        self._seen.update(new)
+        self._looked = self._path.stat().st_mtime_ns
 
     def _new_uid(self) -> str:
         if self._seed is None:
             return "04" + os.urandom(6).hex()
-        number = len(self.uids())
-        while self._card(uid := "04" + sha256(f"{self._seed}/{number}".encode()).hexdigest()[:12]).exists():
-            number += 1
-        return uid
+        if self._number is None:
+            self._number = len(self.uids())
+        while True:
+            uid = "04" + sha256(f"{self._seed}/{self._number}".encode()).hexdigest()[:12]
+            self._number += 1
+            if uid not in self:
+                return uid
 
     def _card(self, uid: str) -> Path:
         return self._path / f"{_safe(uid)}.card"
@@ -274,19 +289,28 @@ class Stock:
 
 def replace(path: Path, content: bytes) -> None:
     """Write a file so that a reader, and a kill at any moment, finds the old content or the new, never a mixture."""
-    new = path.with_name(f"{path.name}.{os.getpid()}.new")
+    new = f"{path}.{os.getpid()}.new"
     try:
-        new.write_bytes(content)
-        new.replace(path)
+        file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        try:
+            os.write(file, content)
+        finally:
+            os.close(file)
+        Path(new).replace(path)
     except OSError:
         with suppress(OSError):
-            new.unlink()
+            Path(new).unlink()
         raise
 
 
 def is_name(text: str) -> bool:
     """Tell whether an encoder may be called so: letters, digits, ``. _ -``, at most 64, the first no sign."""
     return _NAME.fullmatch(text) is not None
+
+
+def _stems(folder: Path, ending: str) -> list[str]:
+    with os.scandir(folder) as entries:
+        return [entry.name.removesuffix(ending) for entry in entries if entry.name.endswith(ending)]
 
 
 def _safe(name: str) -> str:
