@@ -11,8 +11,9 @@ from contextlib import asynccontextmanager
 
 from encoder_bridge.driver import DeviceUnavailable, Driver, Found, Secret, Settings
 from encoder_bridge_simulated.device import SimulatedEncoder
-from encoder_bridge_simulated.faults import FAULTS, Script
+from encoder_bridge_simulated.faults import FAULTS
 from encoder_bridge_simulated.plug import Plug, is_in
+from encoder_bridge_simulated.script import Script
 from encoder_bridge_simulated.settings import parse
 from encoder_bridge_simulated.stock import Stock
 

@@ -13,8 +13,9 @@ from hashlib import sha256
 
 from encoder_bridge.driver import Card, Prompt
 from encoder_bridge_simulated.faults import Fault, Kind
+from encoder_bridge_simulated.plastic import TECHNOLOGY
 from encoder_bridge_simulated.settings import Simulation
-from encoder_bridge_simulated.stock import TECHNOLOGY, Stock
+from encoder_bridge_simulated.stock import Stock
 
 _FOREIGN = "foreign"
 _SMALL = 2
@@ -28,8 +29,9 @@ class Clerk:
         self._stock = stock
         self._moved = moved
         self._wrong: Fault | None = None
-        self._laid_wrong = False
+        self._wrong_uid: str | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._due: Callable[[], None] = lambda: None
         self._last: str | None = None
 
     def arrive(self, coming: tuple[Fault, ...]) -> None:
@@ -59,14 +61,14 @@ class Clerk:
         if self._settings.automatic:
             self._run_timer()
             self._later(self._settings.place_s, lambda: self._lay(card, made=made))
-        elif self._wrong or self._laid_wrong:
+        elif self._wrong or self._wrong_uid:
             self._lay(card, made=made)
 
     def end(self, *, sure: bool) -> None:
         """After an encode: lift the card, after `lift_s`; one that may carry anything is set aside."""
         self._cancel_timer()
         uid = self._stock.lying(self._settings.name)
-        if self._laid_wrong:
+        if self._wrong_uid is not None:
             self._lift_wrong()
         elif self._settings.automatic and uid is not None:
             if not sure:
@@ -89,11 +91,11 @@ class Clerk:
 
     def _lay(self, card: Card | None, *, made: bool) -> None:
         name = self._settings.name
-        if self._laid_wrong:
+        if self._wrong_uid is not None:
             self._lift_wrong()
         if self._wrong is not None:
-            self._stock.lay(name, self._wrong_card(self._wrong))
-            self._wrong, self._laid_wrong = None, True
+            self._wrong_uid, self._wrong = self._wrong_card(self._wrong), None
+            self._stock.lay(name, self._wrong_uid)
         elif not self._settings.automatic:
             return
         elif card is not None and card.uid is not None:
@@ -113,8 +115,9 @@ class Clerk:
         self._moved()
 
     def _lift_wrong(self) -> None:
-        self._laid_wrong = False
-        self._lift(back=False)
+        if self._stock.lying(self._settings.name) == self._wrong_uid:
+            self._lift(back=False)
+        self._wrong_uid = None
 
     def _wrong_card(self, fault: Fault) -> str:
         uid = "04" + sha256(f"{self._settings.name}/{fault.name}".encode()).hexdigest()[:12]
@@ -134,12 +137,12 @@ class Clerk:
             act()
 
         self._timer = asyncio.get_running_loop().call_later(seconds, ring)
-        self._act = ring
+        self._due = ring
 
     def _run_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-            self._act()
+            self._due()
 
     def _cancel_timer(self) -> None:
         if self._timer is not None:

@@ -1,4 +1,4 @@
-"""What can go wrong with a simulated encoder: the table, and which fault the next encode meets.
+"""What can go wrong with a simulated encoder.
 
 Names are Seam's encode error types where one fits.  Every error that a fault raises carries the fault's name as `raw`.
 """
@@ -6,12 +6,9 @@ Names are Seam's encode error types where one fits.  Every error that a fault ra
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
-from hashlib import sha256
-from pathlib import Path
 from types import MappingProxyType
 
 from encoder_bridge.driver import (
@@ -22,7 +19,6 @@ from encoder_bridge.driver import (
     NoCard,
     Unsure,
 )
-from encoder_bridge_simulated.stock import replace
 
 
 class Kind(Enum):
@@ -215,7 +211,8 @@ _ALL = _table(
 FAULTS: Mapping[str, str] = MappingProxyType({name: fault.does for name, fault in _ALL.items()})
 """Name of each fault and what it does, in one sentence."""
 
-_RANDOM = tuple(fault for fault in _ALL.values() if fault.kind is not Kind.HUNG)
+RANDOM = tuple(fault for fault in _ALL.values() if fault.kind is not Kind.HUNG)
+"""The faults that may come unlisted."""
 
 
 def fault(text: str) -> Fault:
@@ -235,64 +232,3 @@ def fault(text: str) -> Fault:
     if not (block.isascii() and block.isdigit()):
         raise ValueError(f"{block!r} is no number of blocks")
     return dataclasses.replace(found, at=int(block))
-
-
-class Script:
-    """Which fault the next encode meets: the listed ones in their order, then random ones.
-
-    What is used up stands in a file, so that a restart does not play it again: a line with the number of encodes
-    that met the random part, then a line for each listed fault.  A list that does not begin so starts afresh.
-    """
-
-    def __init__(self, path: Path, names: tuple[str, ...], rate: float, seed: int | None) -> None:
-        self._path = path
-        self._names = names
-        self._faults = tuple(fault(name) for name in names)
-        self._rate = rate
-        self._seed = os.urandom(8).hex() if seed is None else str(seed)
-        self._used, self._drawn = self._load()
-
-    @property
-    def listed(self) -> tuple[Fault, ...]:
-        """The listed faults that are still to come."""
-        return self._faults[self._used :]
-
-    def take(self, *, resumed: bool) -> Fault | None:
-        """Use up and return the next encode's fault.
-
-        A resumed encode meets no `CredentialRejected`: the credential was accepted when its write began.
-        A listed one waits for the next fresh encode.
-
-        Raises:
-            OSError: what is used up cannot be remembered.
-        """
-        if self.listed:
-            found: Fault | None = self.listed[0]
-            if _spared(found, resumed):
-                return None
-            self._used += 1
-        elif self._rate:
-            found = None if _spared(drawn := self._draw(), resumed) else drawn
-            self._drawn += 1
-        else:
-            return None
-        replace(self._path, "\n".join((str(self._drawn), *self._names[: self._used])).encode("ascii"))
-        return found
-
-    def _draw(self) -> Fault | None:
-        chance = sha256(f"{self._seed}/{self._drawn}".encode()).digest()
-        if int.from_bytes(chance[:8], "big") >= self._rate * 2**64:
-            return None
-        return _RANDOM[int.from_bytes(chance[8:16], "big") % len(_RANDOM)]
-
-    def _load(self) -> tuple[int, int]:
-        try:
-            first, *used = self._path.read_text("ascii").split("\n")
-            drawn = int(first)
-        except (FileNotFoundError, ValueError):
-            return 0, 0
-        return (len(used) if self._names[: len(used)] == tuple(used) else 0), drawn
-
-
-def _spared(found: Fault | None, resumed: bool) -> bool:
-    return resumed and found is not None and found.raises is CredentialRejected

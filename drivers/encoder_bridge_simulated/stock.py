@@ -2,20 +2,14 @@
 
 ::
 
-    <stock>/<uid>.card                one card
+    <stock>/<uid>.card                one card (see `plastic`)
     <stock>/<uid>.aside               empty: the card is not to be taken for a fresh one (see `Stock.set_aside`)
     <stock>/readers/<encoder>.reader  the uid of the card that lies on that encoder now; no file: none does
+    <stock>/readers/<encoder>.lock    held (flock) by the process that has that encoder open
+    <stock>/readers/<encoder>.faults  which of its faults are used up (see `script.Script`)
     <stock>/stock.lock                held (flock) while cards are added or moved
 
-A card's file is a head of 64 bytes and then its blocks of 16 bytes, integers big-endian::
-
-    ┌──────────┬────────────┬────────┬───────┬─────────┬─────────┬─────────┬─
-    │ EBSTOCK1 │ technology │ blocks │ flags │ 0 ... 0 │ block 0 │ block 1 │ ...
-    └──────────┴────────────┴────────┴───────┴─────────┴─────────┴─────────┴─
-      8          16 (ASCII)   2        2       36        16        16
-
-Flag bit 0: locked.  A block is written in place by one ``pwrite``, so a process that is killed leaves whole blocks:
-old ones and new ones.  Nothing is synced to disk; the stock outlives the process, not a power cut.
+Nothing is synced to disk: the stock outlives the process, not a power cut.
 
 Any number of processes may use one folder, and one may lay and lift cards on an encoder that another has open.
 """
@@ -25,7 +19,6 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-import struct
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -33,46 +26,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Self
 
-from encoder_bridge_simulated.codec import BLOCK
+from encoder_bridge_simulated.plastic import BLOCKS, TECHNOLOGY, Plastic, new
 
-TECHNOLOGY = "simulated"
-"""The technology that the simulated encoder writes."""
-
-BLOCKS = 256
-"""Blocks of an ordinary card: 4 KiB, as large as the largest of its kind."""
-
-_HEAD = struct.Struct(">8s16sHH36x")
-_MAGIC = b"EBSTOCK1"
-_LOCKED = 1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-
-
-class Plastic:
-    """One card, open for reading and writing its blocks."""
-
-    def __init__(self, uid: str, file: int) -> None:
-        head = os.pread(file, _HEAD.size, 0).ljust(_HEAD.size, b"\0")
-        magic, technology, self.blocks, flags = _HEAD.unpack(head)
-        if magic != _MAGIC:
-            raise OSError(f"card {uid} has no head")
-        self.uid = uid
-        self.technology = technology.rstrip(b"\0").decode("ascii", "replace")
-        self.locked = bool(flags & _LOCKED)
-        self._file = file
-
-    def read(self) -> bytes:
-        """Return all blocks."""
-        return os.pread(self._file, self.blocks * BLOCK, _HEAD.size)
-
-    def write(self, index: int, block: bytes) -> None:
-        """Write one block in place.
-
-        Raises:
-            ValueError: there is no such block, or the data is not one block long.
-        """
-        if len(block) != BLOCK or not 0 <= index < self.blocks:
-            raise ValueError(f"{len(block)} bytes do not fit block {index} of {self.blocks}")
-        os.pwrite(self._file, block, _HEAD.size + index * BLOCK)
 
 
 class Stock:
@@ -119,8 +75,7 @@ class Stock:
         """Add one blank card and return its uid; a card that exists already under `uid` is left as it is."""
         uid = uid or self._new_uid()
         if uid not in self:
-            head = _HEAD.pack(_MAGIC, technology.encode("ascii"), blocks, _LOCKED * locked)
-            replace(self._card(uid), head + bytes(blocks * BLOCK))
+            replace(self._card(uid), new(technology, blocks, locked=locked))
         return uid
 
     @contextmanager

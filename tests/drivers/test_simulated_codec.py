@@ -136,4 +136,4 @@ def test_a_sound_check_sum_over_a_strange_body_is_torn(body: bytes) -> None:
 )
 def test_what_has_no_image_is_unfit(wrong: dict[str, object]) -> None:
     with pytest.raises(codec.Unfit):
-        codec.encode(credential(**wrong))
+        codec.encode(credential(**wrong))  # type: ignore[arg-type]

@@ -137,7 +137,7 @@ def test_what_was_complete_is_resumed_without_a_write_or_an_intent(tmp_path: Pat
             receipt = await device.encode(credential(), first)
             before = plastic(tmp_path)
             assert await device.encode(credential(), second, first.intents[0]) == receipt
-        assert second.intents == second.steps == []
+        assert (second.intents, second.steps) == ([], [])
         assert second.prompts == [(Prompt.SAME_CARD, receipt.card)]
         assert plastic(tmp_path) == before
 

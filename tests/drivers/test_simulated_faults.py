@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from cards import read_cards
-from encoder_bridge_simulated import FAULTS, Stock
-from encoder_bridge_simulated.faults import Script
-from simulated_desk import PaperDesk, come_true, credential, failed, opened, plastic
+from encoder_bridge_simulated import FAULTS, Stock, driver
+from encoder_bridge_simulated.script import Script
+from simulated_desk import PaperDesk, come_true, credential, failed, opened, plastic, secret
 
 from encoder_bridge.driver import (
     CardRejected,
@@ -163,7 +164,12 @@ def test_a_wrong_card_during_a_resume_is_taken_away_and_the_right_one_laid(tmp_p
     asyncio.run(run())
 
 
-def test_an_unplugged_encoder_is_lost_refuses_to_open_and_comes_back(tmp_path: Path) -> None:
+def test_an_unplugged_encoder_is_lost_refuses_to_open_and_comes_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr("encoder_bridge_simulated.plug.time", SimpleNamespace(monotonic=lambda: now))
+
     async def run() -> None:
         async with opened(tmp_path, faults=["encoder_not_online"], replug_s=0.5) as device:
             lost = asyncio.ensure_future(device.lost())
@@ -172,9 +178,9 @@ def test_an_unplugged_encoder_is_lost_refuses_to_open_and_comes_back(tmp_path: P
             await failed(device, PaperDesk())
             await asyncio.wait_for(lost, 10)
         assert not await can_be_opened(tmp_path)
-        async with asyncio.timeout(10):
-            while not await can_be_opened(tmp_path):
-                await asyncio.sleep(0.01)
+        assert await driver.discover({"stock": str(tmp_path)}, secret) == ()
+        nonlocal now
+        now += 0.5
         async with opened(tmp_path) as device:
             await device.encode(credential(), PaperDesk())
 
