@@ -33,6 +33,7 @@ class Clerk:
         self._timer: asyncio.TimerHandle | None = None
         self._due: Callable[[], None] = lambda: None
         self._last: str | None = None
+        self._left = False
 
     def arrive(self, coming: tuple[Fault, ...]) -> None:
         """Take up the desk: fetch the wrong cards of the faults to come; put away what a dead process left lying."""
@@ -64,16 +65,21 @@ class Clerk:
         elif self._wrong or self._wrong_uid:
             self._lay(card, made=made)
 
-    def end(self, *, sure: bool) -> None:
-        """After an encode: lift the card, after `lift_s`; one that may carry anything is set aside."""
+    def end(self, *, aside: bool | None) -> None:
+        """After a call: lift the card, after `lift_s`.
+
+        Args:
+            aside: True if it may carry anything and somebody may come back to it, False if that is over, None if
+                nothing has changed.
+        """
         self._cancel_timer()
         uid = self._stock.lying(self._settings.name)
         if self._wrong_uid is not None:
             self._lift_wrong()
         elif self._settings.automatic and uid is not None:
-            if not sure:
-                self._stock.set_aside(uid)
-            self._later(self._settings.lift_s, lambda: self._lift(back=sure))
+            if aside is not None:
+                self._stock.set_aside(uid, aside=aside)
+            self._later(self._settings.lift_s, lambda: self._lift(back=not aside))
         self._wrong = None
 
     def snatch(self) -> None:
@@ -84,7 +90,8 @@ class Clerk:
         self._lift(back=False)
 
     def leave(self) -> None:
-        """Give up the desk: nothing moves any more, but what was to be lifted is."""
+        """Give up the desk: what was to be lifted is lifted now, and nothing is done later."""
+        self._left = True
         if self._timer is not None and self._stock.lying(self._settings.name) is not None:
             self._run_timer()
         self._cancel_timer()
@@ -128,7 +135,7 @@ class Clerk:
         return self._stock.add(uid=uid, technology=TECHNOLOGY, locked=True)
 
     def _later(self, seconds: float, act: Callable[[], None]) -> None:
-        if not seconds:
+        if self._left or not seconds:
             act()
             return
 

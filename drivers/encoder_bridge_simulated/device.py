@@ -35,7 +35,7 @@ from encoder_bridge_simulated.plastic import TECHNOLOGY, Plastic
 from encoder_bridge_simulated.plug import Plug
 from encoder_bridge_simulated.script import Script
 from encoder_bridge_simulated.settings import Simulation
-from encoder_bridge_simulated.stock import Stock
+from encoder_bridge_simulated.stock import NoSuchCard, Stock
 
 _log = logging.getLogger(__name__)
 
@@ -143,22 +143,27 @@ class SimulatedEncoder:
         """Begin with the next fault of `script`; end with the clerk lifting the card, whatever the end is."""
         call = _Call(desk=desk, resume=resume)
         try:
-            if self._bench.plug.out.is_set():
-                raise fault("encoder_not_online").error()
-            if script is not None:
-                call.fault = script.take(resumed=resume is not None)
-            if call.fault is not None:
-                _log.info("simulated encoder %s: fault %s", self._bench.settings.name, call.fault.name)
-                if call.meets(Kind.REFUSED):
-                    raise call.fault.error()
-            self._clerk.expect(call.fault)
-            yield call
-        except (OSError, LookupError) as error:
+            try:
+                self._begin(call, script)
+                yield call
+            finally:
+                begun = call.intended or resume is not None
+                self._clerk.end(aside=False if call.done else begun or None)
+        except (OSError, NoSuchCard) as error:
             if call.intended:
                 raise Unsure("The card is out of reach: lay the same card down again.", raw=error) from error
             raise DeviceUnavailable("The stock of cards cannot be used: check its folder.", raw=error) from error
-        finally:
-            self._clerk.end(sure=call.done or not (call.intended or resume))
+
+    def _begin(self, call: _Call, script: Script | None) -> None:
+        if self._bench.plug.out.is_set():
+            raise fault("encoder_not_online").error()
+        if script is not None:
+            call.fault = script.take(resumed=call.resume is not None)
+        self._clerk.expect(call.fault)
+        if call.fault is not None:
+            _log.info("simulated encoder %s: fault %s", self._bench.settings.name, call.fault.name)
+            if call.meets(Kind.REFUSED):
+                raise call.fault.error()
 
     async def _card(self, call: _Call, *, made: bool) -> Card:
         """Ask for a card, any or the one that was intended, and wait until it lies there.

@@ -31,6 +31,10 @@ from encoder_bridge_simulated.plastic import BLOCKS, TECHNOLOGY, Plastic, new
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
+class NoSuchCard(LookupError):
+    """The stock holds no card of that uid."""
+
+
 class Stock:
     """The cards of one folder; use `Stock.open`."""
 
@@ -83,12 +87,12 @@ class Stock:
         """Open one card, wherever it lies.
 
         Raises:
-            LookupError: there is no such card.
+            NoSuchCard: there is no such card.
         """
         try:
             file = os.open(self._card(uid), os.O_RDWR)
         except FileNotFoundError:
-            raise LookupError(f"no card {uid} in {self._path}") from None
+            raise NoSuchCard(f"no card {uid} in {self._path}") from None
         try:
             yield Plastic(uid, file)
         finally:
@@ -119,7 +123,7 @@ class Stock:
         """Lay a card on an encoder; it leaves where it lay before, and what lay here is lifted.
 
         Raises:
-            LookupError: there is no such card.
+            NoSuchCard: there is no such card.
         """
         with self._alone():
             self._lay(encoder, uid)
@@ -157,16 +161,18 @@ class Stock:
 
     def put_back(self, uid: str) -> None:
         """Say that a card may be fresh: it comes after the others, if it is."""
-        self._aside(uid).unlink(missing_ok=True)
         self._fresh.append(uid)
 
-    def set_aside(self, uid: str) -> None:
+    def set_aside(self, uid: str, *, aside: bool = True) -> None:
         """Keep a card out of the fresh ones, in every process: somebody may come back to this very card."""
-        self._aside(uid).touch()
+        if aside:
+            self._aside(uid).touch()
+        else:
+            self._aside(uid).unlink(missing_ok=True)
 
     def _lay(self, encoder: str, uid: str) -> None:
         if uid not in self:
-            raise LookupError(f"no card {uid} in {self._path}")
+            raise NoSuchCard(f"no card {uid} in {self._path}")
         for other in self._lying():
             if other != encoder and self.lying(other) == uid:
                 self._reader(other).unlink()
@@ -203,7 +209,7 @@ class Stock:
             with self.plastic(uid) as plastic:
                 ordinary = (plastic.technology, plastic.blocks, plastic.locked) == (TECHNOLOGY, BLOCKS, False)
                 return ordinary and not any(plastic.read()) and not self._aside(uid).exists()
-        except LookupError:
+        except NoSuchCard:
             return False
 
     def _box(self, cards: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -369,6 +370,15 @@ def test_a_folder_that_cannot_be_used_is_an_unavailable_device(tmp_path: Path) -
             stock.lay("simulated", uid)
             (tmp_path / "stock" / f"{uid}.card").unlink()
             assert isinstance(await failed(device, PaperDesk()), DeviceUnavailable)
+
+    asyncio.run(run())
+
+
+def test_a_stock_that_disappears_during_a_write_is_unsure(tmp_path: Path) -> None:
+    async def run() -> None:
+        desk = PaperDesk(stepping=lambda done: shutil.rmtree(tmp_path / "stock") if done == 3 else None)
+        async with opened(tmp_path / "stock") as device:
+            assert isinstance(await failed(device, desk), Unsure)
 
     asyncio.run(run())
 

@@ -233,6 +233,7 @@ def test_a_card_somebody_may_come_back_to_is_not_given_to_the_next_job(tmp_path:
         desk = PaperDesk()
         async with opened(tmp_path, cards=1, faults=["write_ignored"]) as device:
             await failed(device, desk)
+            assert (await device.read(PaperDesk())).card == desk.intents[0].card
             other = await device.encode(credential(2), PaperDesk())
             assert other.card != desk.intents[0].card
             await device.encode(credential(1), PaperDesk(), desk.intents[0])

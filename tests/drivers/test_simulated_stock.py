@@ -101,6 +101,7 @@ def test_a_card_put_back_is_fresh_again_after_the_others(tmp_path: Path) -> None
     assert first is not None
     stock.set_aside(first)
     stock.lift("a")
+    stock.set_aside(first, aside=False)
     stock.put_back(first)
     second = stock.lay_fresh("a")
     assert second not in (None, first)
