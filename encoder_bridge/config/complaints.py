@@ -1,0 +1,83 @@
+"""Sentences about a configuration that does not fit its shape; none quotes a value."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from encoder_bridge.config.model import JobsSettings, LogSettings, MqttSettings, Settings
+from encoder_bridge.config.sources import Sources
+from encoder_bridge.errors import ConfigError
+
+_TABLES: dict[str, type[BaseModel]] = {"": Settings, "mqtt": MqttSettings, "jobs": JobsSettings, "log": LogSettings}
+_MEANT = {
+    "site": "a name such as 'harbour-hotel'",
+    "desk": "a name such as 'front-desk'",
+    "time_zone": "the property's zone, such as 'Europe/Berlin'",
+    "encoders": "at least one table such as [encoders.desk-1]",
+    "driver": "the name of an installed driver, as 'encoder-bridge drivers' lists it",
+}
+_KINDS = {
+    "bool_parsing": "is neither true nor false",
+    "bool_type": "is neither true nor false",
+    "dict_type": "is not a table",
+    "float_parsing": "is not a number",
+    "float_type": "is not a number",
+    "int_from_float": "is not a whole number",
+    "int_parsing": "is not a whole number",
+    "int_type": "is not a whole number",
+    "model_type": "is not a table",
+    "path_type": "is not text: put the path in quotes",
+    "string_type": "is not text: put it in quotes",
+    "tuple_type": "is not a list",
+}
+_NO_FURTHER_NEWS = frozenset({"default_factory_not_called"})
+
+
+def complain(error: ValidationError, sources: Sources) -> ConfigError:
+    """One line for each finding, with the key and who set it."""
+    findings = error.errors(include_input=False, include_url=False)
+    return ConfigError(
+        "\n".join(_line(finding, sources) for finding in findings if finding["type"] not in _NO_FURTHER_NEWS)
+    )
+
+
+def _line(finding: Any, sources: Sources) -> str:
+    key = tuple(str(part) for part in finding["loc"] if part != "[key]")
+    line = f"{sources.of(key)}: {'.'.join(key) or 'the configuration'} {_sentence(finding, key)}"
+    return line if line.endswith("?") else f"{line}."
+
+
+def _sentence(finding: Any, key: tuple[str, ...]) -> str:
+    kind, context = finding["type"], finding.get("ctx", {})
+    if kind == "config":
+        return str(context["wanted"])
+    if kind == "extra_forbidden":
+        return f"is no key: {_nearest(key)}"
+    if kind == "missing":
+        return f"is missing: give {_MEANT[key[-1]]}"
+    if kind == "too_short":
+        return f"is empty: give {_MEANT[key[-1]]}"
+    if kind == "string_pattern_mismatch":
+        return "is not a name: use up to 64 letters, digits, '_' and '-'"
+    if kind == "literal_error":
+        return f"is none of its values: give {context['expected']} in quotes"
+    if kind in _KINDS:
+        return _KINDS[kind]
+    message: str = finding["msg"]
+    return message.replace("Input should", "must").replace("String should", "must").replace("Value should", "must")
+
+
+def _nearest(key: tuple[str, ...]) -> str:
+    """A proposal: the nearest key of the same table, or the same key of another one."""
+    *parents, unknown = key
+    table = ".".join(parents)
+    names = list(_TABLES[table].model_fields) if table in _TABLES else []
+    if near := get_close_matches(unknown, names, n=1):
+        return f"did you mean {'.'.join((*parents, near[0]))}?"
+    for other, model in _TABLES.items():
+        if unknown in model.model_fields:
+            return f"it belongs to {f'the table [{other}]' if other else 'the top of the file'}"
+    return f"the nearest is {'.'.join((*parents, *get_close_matches(unknown, names, n=1, cutoff=0)))}"
