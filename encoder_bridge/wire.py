@@ -101,7 +101,8 @@ class Trigger(_Incoming):
 
     event_id: Annotated[Id, Field(validation_alias=AliasChoices("event_id", "id"))]
     """Idempotency key: the same id is the same need, for 90 days."""
-    event_type: Annotated[str, StringConstraints(max_length=128)] = "access_method.card_encoding_required"
+    event_type: Annotated[str, StringConstraints(max_length=128)]
+    """`access_method.card_encoding_required` asks for a card; `.deleted`, `.issued` and `.reissued` are heeded too."""
     access_method_id: Id
     occurred_at: Moment | None = None
     """When the need arose; decides after an issue whether this is a re-encode or an old message."""
@@ -247,7 +248,7 @@ class EncoderState(_Block):
 class Availability(_Block):
     """Retained, and the broker's last will."""
 
-    state: Literal["online", "offline", "stopping"]
+    state: Literal["online", "offline"]
     since: str | None = None
     instance: str | None = None
     """Drawn anew at every start; two instances on one topic are two daemons with one name."""

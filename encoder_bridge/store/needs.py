@@ -287,9 +287,12 @@ class Needs:
         return Answer(status="duplicate", job=None if job_id is None else self._ledger.job(job_id))
 
     def _digest(self, trigger: wire.Trigger) -> bytes:
-        """Keyed, so that nothing can be learnt from it about contents that are gone."""
+        """What was meant, whichever way it came.
+
+        Keyed, so that nothing can be learnt from it about contents that are gone.
+        """
         meaning = trigger.model_dump(
-            include={"event_type", "access_method_id", "occurred_at", "encoder", "expires_at", "credential"},
+            include={"event_type", "access_method_id", "occurred_at", "encoder", "credential"},
             exclude_none=True,
         )
         text = json.dumps(meaning, sort_keys=True, default=str)

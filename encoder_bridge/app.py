@@ -1,0 +1,302 @@
+"""The composition root: the only module that knows every other."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import signal
+import ssl
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+from zoneinfo import ZoneInfo
+
+from encoder_bridge import __version__, plugins, systemd, wire
+from encoder_bridge.board import Board
+from encoder_bridge.commits import Commits, Connection
+from encoder_bridge.config import MqttSettings, Settings
+from encoder_bridge.dispatcher import Dispatcher
+from encoder_bridge.driver import (
+    PORT,
+    Device,
+    DeviceUnavailable,
+    Driver,
+    Found,
+    Secret,
+    SettingsRejected,
+)
+from encoder_bridge.driver import Settings as DriverSettings
+from encoder_bridge.errors import ConfigError, StoreError
+from encoder_bridge.intake import REQUESTS, Intake
+from encoder_bridge.local import LocalReporter
+from encoder_bridge.log import get_logger
+from encoder_bridge.reports import Outgoing
+from encoder_bridge.sqlite import open_store
+from encoder_bridge.station import Equipment, Station
+from encoder_bridge.store import News, Rules, Store
+from encoder_bridge.topics import Topics
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bridge:
+    """A running daemon, for whoever runs it in this process."""
+
+    intake: Intake
+    board: Board
+    topics: Topics
+
+
+def clock() -> int:
+    """Milliseconds since 1970 UTC."""
+    return time.time_ns() // 1_000_000
+
+
+def run(settings: Settings) -> None:
+    """Run the daemon until SIGTERM or SIGINT.
+
+    Raises:
+        BridgeError: it cannot go on.
+    """
+    asyncio.run(serve(settings))
+
+
+async def serve(settings: Settings) -> None:
+    """Run the daemon in this loop until a signal ends it; see `run`."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    log = get_logger("bridge")
+    async with bridge(settings, listener=lambda message: log.info("report", kind=message.kind, name=message.name)):
+        systemd.notify(READY="1", STATUS=f"{len(settings.encoders)} encoders")
+        log.info("ready", version=__version__, encoders=sorted(settings.encoders))
+        await stop.wait()
+        systemd.notify(STOPPING="1")
+        log.info("stopping")
+
+
+@asynccontextmanager
+async def bridge(settings: Settings, *, listener: Callable[[Outgoing], None]) -> AsyncIterator[Bridge]:
+    """Everything, running inside the context.
+
+    Args:
+        settings: the configuration.
+        listener: is told the reports where no broker is configured.
+
+    Raises:
+        ConfigError: the configuration names what is not to be had.
+        StoreError: the store cannot be used, now or later.
+    """
+    equipment = [_equip(settings, name) for name in settings.encoders]
+    try:
+        async with AsyncExitStack() as stack:
+            connection = stack.enter_context(_store_of_ours(settings.store))
+            store = Store(connection, _rules(settings))
+            hearers: list[Callable[[News], None]] = []
+            commits = Commits(
+                connection,
+                take_news=store.take_news,
+                on_commit=lambda news: _pass_on(news, hearers),
+                when_idle=store.retention.tidy,
+            )
+            stack.push_async_callback(commits.close)
+            unsure = await commits(store.work.recover, clock())
+            if unsure:
+                get_logger("bridge").warning("interrupted", unsure=unsure)
+            board = Board()
+            stations = [Station(item, commits=commits, work=store.work, board=board, clock=clock) for item in equipment]
+            dispatcher = Dispatcher(stations, commits=commits, store=store, clock=clock)
+            mqtt = settings.mqtt
+            topics = Topics(f"{mqtt.base if mqtt else 'encoder-bridge'}/{settings.site}/{settings.desk}")
+            allowed = mqtt.reply_topics if mqtt else ()
+            intake = Intake(store, commits, clock, may_reply=lambda topic: topics.may_reply(topic, allowed))
+            reporter: Reporter = (
+                _link(settings, mqtt, topics, intake=intake, commits=commits, store=store, board=board)
+                if mqtt
+                else LocalReporter(listener, commits=commits, store=store)
+            )
+            hearers += [dispatcher.hear, reporter.hear]
+            async with asyncio.TaskGroup() as tasks:
+                running = [
+                    tasks.create_task(dispatcher.run(), name="dispatcher"),
+                    tasks.create_task(reporter.run(), name="reporter"),
+                    tasks.create_task(_feed_watchdog(commits, store), name="watchdog"),
+                ]
+                try:
+                    yield Bridge(intake=intake, board=board, topics=topics)
+                finally:
+                    for task in running:
+                        task.cancel()
+    except BaseExceptionGroup as group:
+        raise _first(group) from None
+
+
+class Reporter(Protocol):
+    """Whatever delivers the outbox."""
+
+    def hear(self, news: News) -> None:
+        """Note what was committed."""
+
+    async def run(self) -> None:
+        """Deliver until cancelled."""
+
+
+class Unusable:
+    """Stands in for a driver that could not be loaded, so that the other encoders work on.
+
+    Args:
+        sentence: why, and what to do.
+    """
+
+    port = PORT
+
+    def __init__(self, sentence: str) -> None:
+        self._sentence = sentence
+
+    def check(self, settings: DriverSettings, secret: Secret) -> None:
+        """Accept anything: nothing is opened with it."""
+
+    async def discover(self, settings: DriverSettings, secret: Secret) -> list[Found]:  # noqa: ARG002
+        """Find nothing."""
+        return []
+
+    def open(self, settings: DriverSettings, secret: Secret) -> AbstractAsyncContextManager[Device]:  # noqa: ARG002
+        """Refuse.
+
+        Raises:
+            DeviceUnavailable: always.
+        """
+        raise DeviceUnavailable(self._sentence, error_type="driver_not_usable")
+
+
+def _equip(settings: Settings, name: str) -> Equipment:
+    encoder = settings.encoders[name]
+    loaded = plugins.load(encoder.driver)
+    driver: Driver = loaded.driver or Unusable(loaded.sentence)
+    if loaded.driver is None:
+        get_logger("bridge").error("driver_not_usable", encoder=name, driver=encoder.driver, sentence=loaded.sentence)
+    try:
+        driver.check(encoder.settings, settings.secret)
+    except SettingsRejected as error:
+        raise ConfigError(f"encoders.{name}: {error}") from None
+    return Equipment(
+        name=name,
+        driver=driver,
+        settings=encoder.settings,
+        secret=settings.secret,
+        card_wait_s=settings.jobs.card_wait_s,
+    )
+
+
+def _rules(settings: Settings) -> Rules:
+    return Rules(
+        encoders=frozenset(settings.encoders),
+        default_profile=settings.jobs.default_profile,
+        max_open=settings.jobs.max_open,
+        open_for_ms=int(settings.jobs.open_for_s * 1000),
+        zone=ZoneInfo(settings.time_zone),
+    )
+
+
+def _link(
+    settings: Settings,
+    mqtt: MqttSettings,
+    topics: Topics,
+    *,
+    intake: Intake,
+    commits: Commits,
+    store: Store,
+    board: Board,
+) -> Reporter:
+    # Only here, so that a bridge without a broker does not pay for the client.
+    from encoder_bridge.mqtt import Broker, Link
+
+    broker = Broker(
+        host=mqtt.host,
+        port=mqtt.port,
+        protocol=mqtt.protocol,
+        client_id=mqtt.client_id,
+        username=mqtt.username,
+        password=settings.mqtt_password,
+        tls=(lambda: _tls(mqtt)) if mqtt.tls else None,
+        keepalive_s=mqtt.keepalive_s,
+        session_expiry_s=mqtt.session_expiry_s,
+        receive_maximum=mqtt.receive_maximum,
+        will_delay_s=mqtt.will_delay_s,
+        trigger_topics=tuple(mqtt.trigger_topics),
+    )
+    info = wire.Info(
+        version=__version__,
+        driver_port=".".join(str(part) for part in PORT),
+        mqtt_protocol=mqtt.protocol,
+        instance=str(uuid.uuid4()),
+        encoders={name: encoder.driver for name, encoder in settings.encoders.items()},
+        default_profile=settings.jobs.default_profile,
+        max_open_jobs=settings.jobs.max_open,
+        triggers=[topics.trigger, *mqtt.trigger_topics],
+        requests=[topics.request(verb) for verb in REQUESTS],
+    )
+    return Link(broker, topics, intake=intake, commits=commits, store=store, board=board, info=info, clock=clock)
+
+
+def _tls(mqtt: MqttSettings) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=mqtt.ca_file)
+        if mqtt.cert_file:
+            context.load_cert_chain(mqtt.cert_file, mqtt.key_file)
+    except OSError as error:
+        raise ConfigError(f"mqtt: the certificates cannot be used ({error.strerror or error}): mend them.") from None
+    return context
+
+
+def _pass_on(news: News, hearers: list[Callable[[News], None]]) -> None:
+    for hear in hearers:
+        hear(news)
+
+
+async def _feed_watchdog(commits: Commits, store: Store) -> None:
+    """Tell the service manager that the loop turns and the store takes commits."""
+    within = systemd.watchdog_s()
+    if within is None:
+        return
+    while True:
+        await commits(store.outbox.pending, 0)
+        systemd.notify(WATCHDOG="1")
+        await asyncio.sleep(within / 2)
+
+
+@contextmanager
+def _store_of_ours(path: Path) -> Iterator[Connection]:
+    """Open the store for this process alone.
+
+    Raises:
+        StoreError: it cannot be opened, or another bridge has it.
+    """
+    os.umask(0o077)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = path.with_name(path.name + ".lock").open("w")
+    except OSError as error:
+        raise StoreError(f"The store's folder {path.parent} cannot be used ({error.strerror}): mend it.") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise StoreError(f"Another bridge works on {path}: stop it, or give this one a store of its own.") from None
+        connection = open_store(path)
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -1,0 +1,353 @@
+"""The broker: triggers and requests in, reports out, nothing lost on either way.
+
+aiomqtt 2.5 acknowledges on arrival; here an incoming message is acknowledged only after what it means is on disk, and
+in the order of arrival.  Every connection is a client object of its own: packet ids restart with a session, so that an
+old acknowledgement could otherwise hit a message that nobody stored.  QoS 1 throughout, the rest is idempotency.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import aiomqtt
+from paho.mqtt.client import MQTT_CLEAN_START_FIRST_ONLY
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from encoder_bridge import wire
+from encoder_bridge.board import Board
+from encoder_bridge.commits import Commits
+from encoder_bridge.intake import Envelope, Intake
+from encoder_bridge.log import get_logger
+from encoder_bridge.model import iso
+from encoder_bridge.reports import Outgoing, ReplyAddress
+from encoder_bridge.store import News, Store
+from encoder_bridge.topics import Topics
+
+BACK_OFF_S = (1.0, 60.0)
+"""Full jitter between zero and this: first, longest."""
+STEADY_S = 30.0
+"""A connection that lived shorter does not reset the back-off: the other side may be a second bridge with our name."""
+_BATCH = 20
+_ENDED_STATE_EXPIRY_S = 86_400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Broker:
+    """Where and as whom to connect."""
+
+    host: str
+    port: int
+    protocol: Literal["5", "3.1.1"]
+    client_id: str
+    username: str | None = None
+    password: Callable[[], bytes | None]
+    tls: Callable[[], ssl.SSLContext] | None = None
+    keepalive_s: int
+    session_expiry_s: int
+    receive_maximum: int
+    will_delay_s: int
+    trigger_topics: tuple[str, ...] = ()
+
+    @property
+    def is_v5(self) -> bool:
+        """Whether MQTT 5's properties can be used."""
+        return self.protocol == "5"
+
+
+class AckClient(aiomqtt.Client):
+    """One connection whose incoming messages are acknowledged by hand."""
+
+    def __init__(self, broker: Broker, will: aiomqtt.Will) -> None:
+        properties = None
+        if broker.is_v5:
+            properties = _properties(
+                PacketTypes.CONNECT,
+                SessionExpiryInterval=broker.session_expiry_s,
+                ReceiveMaximum=broker.receive_maximum,
+            )
+        super().__init__(
+            broker.host,
+            broker.port,
+            username=broker.username,
+            password=_text(broker.password()),
+            identifier=broker.client_id,
+            protocol=aiomqtt.ProtocolVersion.V5 if broker.is_v5 else aiomqtt.ProtocolVersion.V311,
+            will=will,
+            clean_session=None if broker.is_v5 else False,
+            clean_start=False if broker.is_v5 else MQTT_CLEAN_START_FIRST_ONLY,
+            properties=properties,
+            keepalive=broker.keepalive_s,
+            tls_context=broker.tls() if broker.tls else None,
+        )
+        self._client.manual_ack_set(True)
+        self.session_present = False
+        on_connect = self._client.on_connect
+
+        def note_session(client: Any, userdata: Any, flags: Any, *rest: Any) -> None:
+            self.session_present = flags.session_present
+            on_connect(client, userdata, flags, *rest)  # type: ignore[misc]
+
+        self._client.on_connect = note_session
+
+    def ack(self, message: aiomqtt.Message) -> None:
+        """Tell the broker that the message is ours now; in the order of arrival, on this connection only."""
+        if message.qos and not self._disconnected.done():
+            self._client.ack(message.mid, message.qos)
+
+
+class Link:
+    """Keeps a connection, takes in what arrives and tells what is owed."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        topics: Topics,
+        *,
+        intake: Intake,
+        commits: Commits,
+        store: Store,
+        board: Board,
+        info: wire.Info,
+        clock: Callable[[], int],
+    ) -> None:
+        self._broker = broker
+        self._topics = topics
+        self._intake = intake
+        self._commits = commits
+        self._store = store
+        self._board = board
+        self._info = info
+        self._clock = clock
+        self._live: dict[str, str] = {}
+        self._changed = asyncio.Event()
+        self._log = get_logger("mqtt")
+        self.connected = asyncio.Event()
+        board.watch(self._encoder_changed)
+
+    def hear(self, news: News) -> None:
+        """Note what was committed."""
+        for access_method_id, body in news.states.items():
+            topic = self._topics.job(access_method_id)
+            if body is None:
+                self._live.pop(topic, None)
+            else:
+                self._live[topic] = body
+        if news.outbox or news.states:
+            self._changed.set()
+
+    async def run(self) -> None:
+        """Stay connected until cancelled.
+
+        Raises:
+            StoreError: what arrives cannot be stored.
+        """
+        first, longest = BACK_OFF_S
+        time = asyncio.get_running_loop().time
+        delay = first
+        while True:
+            started = time()
+            try:
+                await self._connection()
+            except* aiomqtt.MqttError as group:
+                lived = time() - started if self.connected.is_set() else 0.0
+                self._log.warning("broker_lost", sentence=_sentence(group), lived_s=round(lived))
+                if lived >= STEADY_S:
+                    delay = first
+            finally:
+                self.connected.clear()
+            await asyncio.sleep(random.uniform(0, delay))  # noqa: S311 - jitter
+            delay = min(delay * 2, longest)
+
+    async def _connection(self) -> None:
+        will = aiomqtt.Will(
+            self._topics.availability,
+            self._availability("offline"),
+            qos=1,
+            retain=True,
+            properties=self._v5(PacketTypes.WILLMESSAGE, WillDelayInterval=self._broker.will_delay_s),
+        )
+        async with AckClient(self._broker, will) as client:
+            self._log.info("broker_connected", host=self._broker.host, session_present=client.session_present)
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(self._receive(client), name="mqtt receive")
+                    await self._greet(client)
+                    self.connected.set()
+                    tasks.create_task(self._send(client), name="mqtt send")
+            except asyncio.CancelledError:
+                await self._part(client)
+                raise
+
+    async def _greet(self, client: AckClient) -> None:
+        """Subscribe, then say everything that is retained, then say that we are here."""
+        for topic in (
+            self._topics.trigger,
+            self._topics.request("+"),
+            self._topics.availability,
+            *self._broker.trigger_topics,
+        ):
+            await client.subscribe(topic, **self._subscription())
+        standing = await self._commits(self._store.outbox.standing)
+        self._live |= {self._topics.job(method): body for method, body in standing.items()}
+        self._live |= {
+            self._topics.encoder(name): state.model_dump_json(exclude_none=True)
+            for name, state in self._board.encoders.items()
+        }
+        await self._retain(client, self._topics.info, self._info.model_dump_json())
+        await self._say_live(client)
+        await self._retain(client, self._topics.availability, self._availability("online"))
+
+    async def _part(self, client: AckClient) -> None:
+        """Say goodbye; a clean end makes the broker drop the will."""
+        try:
+            async with asyncio.timeout(2):
+                await self._retain(client, self._topics.availability, self._availability("offline"))
+        except (aiomqtt.MqttError, TimeoutError):
+            self._log.info("goodbye_not_heard")
+
+    async def _receive(self, client: AckClient) -> None:
+        arrived: asyncio.Queue[tuple[aiomqtt.Message, asyncio.Task[None]]] = asyncio.Queue(self._broker.receive_maximum)
+
+        async def acknowledge() -> None:
+            while True:
+                message, taken = await arrived.get()
+                await taken
+                client.ack(message)
+
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(acknowledge(), name="mqtt acknowledge")
+            async for message in client.messages:
+                taken = asyncio.create_task(self._take(message), name="mqtt take")
+                await arrived.put((message, taken))
+
+    async def _take(self, message: aiomqtt.Message) -> None:
+        topic = str(message.topic)
+        payload = message.payload if isinstance(message.payload, bytes) else b""
+        self._log.traffic("in", topic, payload)
+        if topic == self._topics.availability:
+            self._notice_namesake(payload)
+            return
+        properties = message.properties
+        envelope = Envelope(
+            verb=self._topics.verb_of(topic),
+            topic=topic,
+            payload=payload,
+            reply=ReplyAddress(
+                topic=getattr(properties, "ResponseTopic", None),
+                correlation=getattr(properties, "CorrelationData", None),
+            ),
+            retained=message.retain,
+            expires_in_s=getattr(properties, "MessageExpiryInterval", None),
+        )
+        await self._intake.take(envelope)
+
+    def _notice_namesake(self, payload: bytes) -> None:
+        if not payload:
+            return
+        try:
+            other = wire.Availability.model_validate_json(payload)
+        except ValueError:
+            return
+        if other.state == "online" and other.instance != self._info.instance:
+            self._log.error(
+                "namesake",
+                sentence="Another bridge answers under this site and desk: give one of them another desk.",
+            )
+
+    async def _send(self, client: AckClient) -> None:
+        while True:
+            self._changed.clear()
+            owed = await self._commits(self._store.outbox.pending, _BATCH)
+            if owed:
+                async with asyncio.TaskGroup() as tasks:
+                    for message in owed:
+                        tasks.create_task(self._tell(client, message))
+                await self._commits(self._store.outbox.told, [message.report_id for message in owed])
+            if len(owed) < _BATCH:
+                # What is owed goes first: the retained state of an ended job must not overwrite its successor's.
+                await self._say_live(client)
+                await self._changed.wait()
+
+    async def _tell(self, client: AckClient, message: Outgoing) -> None:
+        if message.kind == "event":
+            await self._publish(client, self._topics.event(message.name), message.body)
+        elif message.kind == "response":
+            topic = message.reply.topic or self._topics.response(message.name)
+            properties = self._v5(PacketTypes.PUBLISH, CorrelationData=message.reply.correlation)
+            await self._publish(client, topic, message.body, properties=properties)
+        elif self._broker.is_v5:
+            properties = self._v5(PacketTypes.PUBLISH, MessageExpiryInterval=_ENDED_STATE_EXPIRY_S)
+            await self._publish(
+                client, self._topics.job(message.name), message.body, retain=True, properties=properties
+            )
+        else:
+            # 3.1.1 cannot let a retained message expire: say the last state, then clear what is retained.
+            await self._publish(client, self._topics.job(message.name), message.body)
+            await self._publish(client, self._topics.job(message.name), "", retain=True)
+
+    async def _say_live(self, client: AckClient) -> None:
+        while self._live:
+            live, self._live = self._live, {}
+            async with asyncio.TaskGroup() as tasks:
+                for topic, body in live.items():
+                    tasks.create_task(self._retain(client, topic, body))
+
+    async def _retain(self, client: AckClient, topic: str, body: str) -> None:
+        await self._publish(client, topic, body, retain=True)
+
+    async def _publish(
+        self,
+        client: AckClient,
+        topic: str,
+        body: str,
+        *,
+        retain: bool = False,
+        properties: Properties | None = None,
+    ) -> None:
+        self._log.traffic("out", topic, body.encode())
+        await client.publish(topic, body, qos=1, retain=retain, properties=properties)
+
+    def _encoder_changed(self, encoder: str, state: wire.EncoderState) -> None:
+        self._live[self._topics.encoder(encoder)] = state.model_dump_json(exclude_none=True)
+        self._changed.set()
+
+    def _availability(self, state: Literal["online", "offline"]) -> str:
+        return wire.Availability(
+            state=state,
+            since=iso(self._clock()),
+            instance=self._info.instance,
+        ).model_dump_json()
+
+    def _subscription(self) -> dict[str, Any]:
+        if self._broker.is_v5:
+            return {"options": SubscribeOptions(qos=1, retainAsPublished=True, retainHandling=2)}
+        return {"qos": 1}
+
+    def _v5(self, packet: int, **values: Any) -> Properties | None:
+        return _properties(packet, **values) if self._broker.is_v5 else None
+
+
+def _properties(packet: int, **values: Any) -> Properties:
+    properties = Properties(packet)  # type: ignore[no-untyped-call]
+    for name, value in values.items():
+        if value is not None:
+            setattr(properties, name, value)
+    return properties
+
+
+def _text(password: bytes | None) -> str | None:
+    return None if password is None else password.decode()
+
+
+def _sentence(group: BaseExceptionGroup[aiomqtt.MqttError]) -> str:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return f"The broker cannot be used ({error}): cards are still made, reports wait."
