@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from encoder_bridge.driver import PORT, DeviceUnavailable, Encoder, SettingsRejected
+from encoder_bridge.driver import PORT, DeviceUnavailable, SettingsRejected
 
 from ._desk import RigDesk
 from ._rig import Rig
@@ -63,6 +63,13 @@ class LifeContract:
             await encode(rig, device, rig.credential(1), RigDesk(rig))
 
     @in_loop
+    async def test_closing_hides_no_error(self, rig: Rig) -> None:
+        """What goes wrong while the device is open is still known after it was closed."""
+        with pytest.raises(LookupError):
+            async with rig.driver.open(rig.settings, rig.secret):
+                raise LookupError
+
+    @in_loop
     async def test_capabilities_are_constant_and_complete(self, rig: Rig) -> None:
         """They are the same before and after a card, and a second time open, and promise something."""
         async with opened(rig) as device:
@@ -104,12 +111,6 @@ class LifeContract:
             with watched_io() as heard:
                 device.check(rig.credential(1))
         assert not heard, f"check did input or output: {heard}"
-
-    @in_loop
-    async def test_a_device_is_an_encoder(self, rig: Rig) -> None:
-        """What opens has all verbs of an `Encoder`."""
-        async with rig.driver.open(rig.settings, rig.secret) as device:
-            assert isinstance(device, Encoder)
 
 
 async def _discover(rig: Rig) -> list[tuple[str, dict[str, object]]]:

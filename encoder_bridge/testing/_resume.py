@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from encoder_bridge.driver import DriverError, Receipt, Unsure
+from encoder_bridge.driver import Credential, DriverError, Intent, Receipt, Unsure
 
-from ._desk import Crash, RigDesk, crash, shut_down, strike_at
+from ._desk import Crash, RigDesk, Step, crash, shut_down, strike_at, strike_on
 from ._rig import Rig
 from ._run import encode, in_loop, opened, outcome, resolve
 
@@ -28,9 +28,9 @@ class ResumeContract:
 
     @in_loop
     async def test_a_crash_during_the_resume_ends_in_one_good_card(self, rig: Rig) -> None:
-        """The process dies at a step, and again at as late a step of the resumed call; one card is good."""
+        """The process dies at the intent, and again at any step of the resumed call; one card is good."""
         for count in range(1, LAST_STEP):
-            if not await _struck(rig, count, crash, again=True):
+            if not await _struck(rig, count, crash, begun=True):
                 return
 
     @in_loop
@@ -52,47 +52,46 @@ class ResumeContract:
         assert rig.snapshot() == before, "a good card was written again"
 
 
-async def _struck(rig: Rig, count: int, blow: Callable[[RigDesk], None], *, again: bool = False) -> bool:
-    """Strike one encode at its `count`-th step and resume it; False when it has no such step."""
-    credential, before = rig.credential(count), rig.snapshot()
+async def _struck(rig: Rig, count: int, blow: Callable[[RigDesk], None], *, begun: bool = False) -> bool:
+    """Strike one encode at its `count`-th step and bring it to its end; False when it has no such step.
+
+    With `begun` it is the call that resumes one which died as soon as its intent was on disk.
+    """
+    credential, intent = rig.credential(count), None
+    if begun:
+        first = RigDesk(rig, strike=strike_on(Step.COMMITTED, crash))
+        await _attempt(rig, first, credential, None)
+        intent = first.intent
+    before = rig.snapshot()
     desk = RigDesk(rig, strike=strike_at(count, blow))
-    finished = await _attempt(rig, desk, count)
-    if not desk.intents and not finished:
-        assert rig.snapshot() == before, f"step {count}: a card changed and nothing was intended"
-    if len(desk.steps) < count:
-        assert finished, "an encode that nothing struck did not finish"
-        assert rig.carries(credential) == 1
-        return False
-    if finished:
+    ending = await _attempt(rig, desk, credential, intent)
+    struck = len(desk.steps) >= count
+    if isinstance(ending, Receipt):
         assert rig.carries(credential) == 1, f"step {count}: a receipt, and not one card"
-        return True
-    intent = desk.intent
-    if again:
-        second = RigDesk(rig, strike=strike_at(count, blow))
-        if await _attempt(rig, second, count, resume_of=desk):
-            assert rig.carries(credential) == 1
-            return True
-        intent = second.intent or intent
-    await resolve(rig, credential, intent)
-    return True
+        return struck
+    assert struck or isinstance(ending, Unsure), f"{ending!r} from an encode that nothing struck"
+    assert struck or begun, "unsure, and nothing was in the way"
+    if isinstance(ending, DriverError) and not isinstance(ending, Unsure):
+        assert rig.snapshot() == before, f"step {count}: {type(ending).__name__} says no card has changed"
+    if not desk.intents and intent is None:
+        assert rig.snapshot() == before, f"step {count}: a card changed and nothing was intended"
+    await resolve(rig, credential, desk.intent or intent)
+    return struck
 
 
-async def _attempt(rig: Rig, desk: RigDesk, count: int, resume_of: RigDesk | None = None) -> bool:
-    """Encode once; True if it ended in a receipt."""
-    credential, before = rig.credential(count), rig.snapshot()
-    resume = resume_of.intent if resume_of else None
+async def _attempt(
+    rig: Rig, desk: RigDesk, credential: Credential, resume: Intent | None
+) -> Receipt | DriverError | None:
+    """Open, encode once, close; None if the call died."""
+    ending: Receipt | DriverError | None = None
     try:
         async with opened(rig) as device:
             ending = await outcome(rig, device, credential, desk, resume)
     except (Crash, asyncio.CancelledError):
-        return False
+        return None
     except BaseExceptionGroup as group:
         if group.split((Crash, asyncio.CancelledError))[1] is not None:
             raise
-        return False
-    if isinstance(ending, DriverError):
-        said = type(ending).__name__
-        if not isinstance(ending, Unsure):
-            assert len(desk.steps) >= count, f"{said} from an encode that nothing struck"
-            assert rig.snapshot() == before, f"step {count}: {said} says no card has changed"
-    return isinstance(ending, Receipt)
+        return None
+    assert ending is not None, "closing the device hid what happened"
+    return ending

@@ -19,7 +19,7 @@ class Person(Protocol):
         """Do what `prompt` says with a card that was never written to, taking away any other."""
 
     def again(self, prompt: Prompt, card: Card | None) -> None:
-        """Do what `prompt` says with `card`, or, if it is None, with the card used last; if there is none, a fresh one."""
+        """Do what `prompt` says with `card`; None means the card used last or, if there is none, a fresh one."""
 
     def lift(self) -> None:
         """Take every card off the device."""

@@ -104,10 +104,10 @@ def leaks(words: Iterable[str], canaries: Iterable[str | bytes]) -> list[str]:
     heap = "\n".join(words)
     flat = "".join(heap.split()).replace(":", "").lower()
     found = []
-    for canary in canaries:
+    for number, canary in enumerate(canaries, start=1):
         data = canary.encode() if isinstance(canary, str) else canary
         plain = data.decode("latin-1") if isinstance(canary, bytes) else canary
         shown = repr(data)[2:-1]
         if any(form in heap for form in (plain, shown, base64.b64encode(data).decode())) or data.hex() in flat:
-            found.append(f"the canary of {len(data)} bytes that begins with {plain[:2]!r}")
+            found.append(f"canary number {number}")
     return found

@@ -61,6 +61,7 @@ class WriteContract:
             async with opened(rig) as device:
                 await encode(rig, device, rig.credential(1), RigDesk(rig, strike=strike_on(step, look)))
             if step is Step.INTEND:
+                assert seen, "a card was written and nothing was intended"
                 assert seen == [before], "a card changed before the intent was on disk"
                 before = rig.snapshot()
         assert seen[1:] == [before], "a card changed while the intent was committed"

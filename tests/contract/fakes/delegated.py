@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -177,25 +178,15 @@ class DelegatedDriver:
     async def discover(self, settings: Settings, secret: Secret) -> Sequence[Found]:
         return [Found(identity="encoder-1", settings={"encoder": "encoder-1"})]
 
-    def open(self, settings: Settings, secret: Secret) -> Opening:
-        return Opening(self.system, self.device(self.system))
-
-
-class Opening:
-    def __init__(self, system: AccessSystem, device: Delegated) -> None:
-        self.system = system
-        self.device = device
-        self.mine = False
-
-    async def __aenter__(self) -> Delegated:
+    @asynccontextmanager
+    async def open(self, settings: Settings, secret: Secret) -> AsyncIterator[Delegated]:
         if self.system.opened:
             raise DeviceUnavailable("Another desk uses this encoder.")
-        self.mine = self.system.opened = True
-        return self.device
-
-    async def __aexit__(self, *_error: object) -> None:
-        if self.mine:
-            self.mine = self.system.opened = False
+        self.system.opened = True
+        try:
+            yield self.device(self.system)
+        finally:
+            self.system.opened = False
 
 
 def delegated(device: type[Delegated] = Delegated, patience_s: float = PATIENCE_S) -> Rig:

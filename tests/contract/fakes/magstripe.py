@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -176,25 +177,15 @@ class MagstripeDriver:
     async def discover(self, settings: Settings, secret: Secret) -> Sequence[Found]:
         return []
 
-    def open(self, settings: Settings, secret: Secret) -> Opening:
-        return Opening(self.writer, self.device(self.writer, secret("key"), bool(settings["reads"])))
-
-
-class Opening:
-    def __init__(self, writer: Writer, device: Magstripe) -> None:
-        self.writer = writer
-        self.device = device
-        self.mine = False
-
-    async def __aenter__(self) -> Magstripe:
+    @asynccontextmanager
+    async def open(self, settings: Settings, secret: Secret) -> AsyncIterator[Magstripe]:
         if self.writer.opened:
             raise DeviceUnavailable("Somebody else uses the writer.")
-        self.mine = self.writer.opened = True
-        return self.device
-
-    async def __aexit__(self, *_error: object) -> None:
-        if self.mine:
-            self.mine = self.writer.opened = False
+        self.writer.opened = True
+        try:
+            yield self.device(self.writer, secret("key"), bool(settings["reads"]))
+        finally:
+            self.writer.opened = False
 
 
 def magstripe(reads: bool, device: type[Magstripe] = Magstripe, patience_s: float = PATIENCE_S) -> Rig:
