@@ -70,6 +70,12 @@ def test_somebody_elses_reader_agrees(wanted: Credential) -> None:
     assert seen["fields"] == wanted.fields
 
 
+def test_the_order_in_which_fields_came_does_not_matter() -> None:
+    one = credential(fields={"guest": "Ada", "room": "1"}, data={"a": b"1", "b": b"2"})
+    other = credential(fields={"room": "1", "guest": "Ada"}, data={"b": b"2", "a": b"1"})
+    assert codec.encode(one) == codec.encode(other)
+
+
 def test_a_blank_card_is_blank() -> None:
     assert codec.decode(bytes(CONTENT)) is None
     assert read_card(file_of(bytes(CONTENT))) == "blank"
@@ -88,6 +94,15 @@ def test_a_write_that_stops_at_any_block_leaves_the_old_state_or_a_torn_card(old
             codec.decode(content)
         assert read_card(file_of(content)) == "torn"
     assert apply(before, steps) == on_card(image)
+
+
+def test_block_0_is_cleared_first_and_written_last_and_nothing_is_written_twice_between() -> None:
+    image = codec.encode(credential(1))
+    before = on_card(codec.encode(credential(2, fields={"guest": "G" * 500})))
+    order = [index for index, _ in codec.steps(image, before)]
+    assert order[0] == order[-1] == 0
+    assert sorted(order[1:-1]) == list(range(1, 1 + codec.size(before) // 16 - 1))
+    assert [index for index, _ in codec.steps(image, bytes(CONTENT))] == [*range(1, len(image) // 16), 0]
 
 
 def test_erasing_touches_only_what_is_written_and_block_0_first() -> None:

@@ -111,7 +111,9 @@ def test_an_erased_card_is_blank_and_used_again(tmp_path: Path) -> None:
             erased = await device.erase(desk)
             assert erased.card == made.card == desk.intents[0].card
             assert set(read_cards(tmp_path).values()) == {"blank"}
-            assert (await device.erase(PaperDesk(), resume=desk.intents[0])).note == erased.note
+            again = PaperDesk()
+            assert (await device.erase(again, resume=desk.intents[0])).note == erased.note
+            assert again.intents == []
             assert (await device.encode(credential(), PaperDesk())).card == made.card
 
     asyncio.run(run())
@@ -355,6 +357,20 @@ def test_closing_ends_what_still_waits_and_may_be_done_twice(tmp_path: Path) -> 
             assert isinstance(await failed(device, PaperDesk()), DeviceUnavailable)
         async with opened(tmp_path) as device:
             await device.encode(credential(), PaperDesk())
+
+    asyncio.run(run())
+
+
+def test_closing_in_the_middle_of_a_write_is_unsure_and_writes_no_more(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with opened(tmp_path, cards=1, lift_s=1000) as device:
+            desk = PaperDesk(stepping=lambda done: device.close() if done == 3 else None)
+            error = await failed(device, desk)
+            assert isinstance(error, Unsure)
+            assert error.error_type == "encoder_not_online"
+            assert len(desk.steps) == 3
+            assert Stock.open(tmp_path).lying("simulated") is None
+        assert list(read_cards(tmp_path).values()) == ["torn"]
 
     asyncio.run(run())
 

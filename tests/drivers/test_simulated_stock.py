@@ -109,7 +109,10 @@ def test_a_card_put_back_is_fresh_again_after_the_others(tmp_path: Path) -> None
 
 
 def test_cards_that_somebody_else_adds_are_found(tmp_path: Path) -> None:
-    stock = Stock.open(tmp_path)
+    stock = Stock.open(tmp_path, cards=1)
+    used = stock.fresh()
+    assert used is not None
+    stock.write(used, 0, b"0123456789abcdef")
     assert stock.fresh() is None
     uid = Stock.open(tmp_path).add()
     assert stock.fresh() == uid
