@@ -1,5 +1,8 @@
 """The stranger's own tests run where the stranger is installed: see contract/test_stranger.py."""
 
-from importlib.util import find_spec
+from importlib.metadata import PackageNotFoundError, distribution
 
-collect_ignore = [] if find_spec("encoder_bridge_stranger") else ["tests"]
+try:
+    distribution("encoder-bridge-stranger")
+except PackageNotFoundError:
+    collect_ignore = ["tests"]
