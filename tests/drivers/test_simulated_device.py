@@ -223,14 +223,19 @@ def test_a_veto_passes_touches_nothing_and_the_next_card_is_another(tmp_path: Pa
         raise veto
 
     async def run() -> None:
-        async with opened(tmp_path) as device:
+        async with opened(tmp_path, cards=2) as device:
             before = plastic(tmp_path)
-            assert await failed(device, PaperDesk(intending=refuse)) is veto
+            vetoed = PaperDesk(intending=refuse)
+            assert await failed(device, vetoed) is veto
             assert plastic(tmp_path) == before
-            await device.encode(credential(), PaperDesk())
+            first = await device.encode(credential(1), PaperDesk())
+            assert first.card is not None
+            assert first.card.uid == Stock.open(tmp_path).uids()[1], "the vetoed card comes after the others"
+            await device.encode(credential(2), PaperDesk())
 
     asyncio.run(run())
-    assert good_cards(tmp_path) == ["method-1"]
+    assert sorted(good_cards(tmp_path)) == ["method-1", "method-2"]
+    assert len(plastic(tmp_path)) == 2, "the vetoed card was put back"
 
 
 def test_a_card_that_already_carries_another_credential_is_written_over_completely(tmp_path: Path) -> None:
@@ -390,11 +395,18 @@ def test_a_folder_that_cannot_be_used_is_an_unavailable_device(tmp_path: Path) -
     asyncio.run(run())
 
 
-def test_a_stock_that_disappears_during_a_write_is_unsure(tmp_path: Path) -> None:
+def test_a_stock_that_breaks_during_a_write_is_unsure(tmp_path: Path) -> None:
+    reader = tmp_path / "stock" / "readers" / "simulated.reader"
+
+    def damage(done: int) -> None:
+        if done == 3:
+            reader.unlink()
+            reader.mkdir()
+
     async def run() -> None:
-        desk = PaperDesk(stepping=lambda done: shutil.rmtree(tmp_path / "stock") if done == 3 else None)
-        async with opened(tmp_path / "stock") as device:
-            assert isinstance(await failed(device, desk), Unsure)
+        for breaks in (lambda done: shutil.rmtree(tmp_path / "stock") if done == 3 else None, damage):
+            async with opened(tmp_path / "stock") as device:
+                assert isinstance(await failed(device, PaperDesk(stepping=breaks)), Unsure)
 
     asyncio.run(run())
 
