@@ -20,14 +20,16 @@ _SHORTEST_SECRET_BYTES = 4
 _IDS = {"access_method_id", "acs_system_id", "action_attempt_id", "client_id", "event_id", "id", "instance", "job_id"}
 _MORE_IDS = {"message_id", "pid", "trigger_event_id", "uid", "workspace_id"}
 _NAMES = {"broker", "distribution", "driver", "encoder", "name", "profile", "technology", "verb", "version"}
-_KINDS = {"code", "error_type", "event_type", "kind", "reason", "signal", "type", "what"}
+_KINDS = {"code", "direction", "error_type", "event_type", "kind", "reason", "signal", "type", "what"}
 _STATES = {"evidence", "is_issued", "is_reissue", "issued_by", "joins", "prompt", "state", "status", "waiting"}
 _TIMES = {"created_at", "ends_at", "expires_at", "issued_at", "occurred_at", "since", "starts_at"}
 _NUMBERS = {"attempt", "attempts", "bytes", "count", "delay_s", "done", "duration_s", "faults", "open", "size", "total"}
 _VERSIONS = {"driver_port", "mqtt_protocol", "port", "protocol"}
 _PLAIN = frozenset(_IDS | _MORE_IDS | _NAMES | _KINDS | _STATES | _TIMES | _NUMBERS | _VERSIONS)
-_SENTENCES = frozenset({"message", "event_description", "sentence", "path", "topic", "host"})
+_SENTENCES = frozenset({"message", "event_description", "sentence", "path", "host"})
 """Free text, shown only where it is our own."""
+_ADDRESSES = frozenset({"topic"})
+"""Shown where they are a single word, wherever they come from: any publisher may put a guest into one."""
 _TABLES = frozenset({"card", "credential", "error", "warnings"})
 
 _WORD = re.compile(r"[A-Za-z0-9_.:+/-]{1,128}")
@@ -53,7 +55,8 @@ def conceal(secret: bytes) -> None:
     except UnicodeDecodeError:
         pass
     else:
-        spellings |= {text, repr(text)[1:-1], json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}
+        spellings |= {text, repr(text)[1:-1], json.dumps(text)[1:-1]}
+    spellings |= {json.dumps(spelling, ensure_ascii=False)[1:-1] for spelling in spellings}
     known = {*_concealed, *spellings}
     _concealed.clear()
     _concealed.update(dict.fromkeys(sorted(known, key=len, reverse=True)))
@@ -98,6 +101,8 @@ def _shown(key: str, value: object, *, ours: bool) -> object:
         return None if value is None else HIDDEN
     if key in _SENTENCES and ours:
         return str(value)
+    if key in _ADDRESSES and isinstance(value, str) and _WORD.fullmatch(value):
+        return value
     if key in _PLAIN:
         if value is None or isinstance(value, bool | int | float):
             return value
