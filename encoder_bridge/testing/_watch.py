@@ -81,11 +81,13 @@ def overheard() -> Iterator[list[str]]:
     loggers = [logger for logger in root.manager.loggerDict.values() if isinstance(logger, logging.Logger)]
     levels = [(logger, logger.level) for logger in (root, *loggers)]
     disabled = root.manager.disable
+    ends = [root, *(logger for logger in loggers if not logger.propagate)]
     for logger, level in levels:
         if level:
             logger.setLevel(1)
     root.setLevel(1)
-    root.addHandler(handler)
+    for logger in ends:
+        logger.addHandler(handler)
     logging.disable(logging.NOTSET)
     out = io.StringIO()
     try:
@@ -94,7 +96,8 @@ def overheard() -> Iterator[list[str]]:
     finally:
         words.append(out.getvalue())
         logging.disable(disabled)
-        root.removeHandler(handler)
+        for logger in ends:
+            logger.removeHandler(handler)
         for logger, level in levels:
             logger.setLevel(level)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import itertools
 
 import pytest
@@ -20,9 +22,16 @@ from encoder_bridge.driver import (
 
 from ._desk import Hand, RigDesk, Step, strike_on, withdraw
 from ._rig import Rig
-from ._run import encode, in_loop, opened, outcome, resolve, within
+from ._run import encode, ended, in_loop, opened, outcome, resolve, within
 
 _STRENGTH = {Evidence.ATTESTED: 0, Evidence.CONTROL_PLANE: 1, Evidence.READ_BACK: 2}
+
+
+A_MOMENT_S = 0.1
+"""Seconds; a device that intends before it waits for a person has done so by then."""
+
+SILENCES = 1.5
+"""How many times the promised silence nobody comes."""
 
 
 class WriteContract:
@@ -141,11 +150,25 @@ class WriteContract:
         async with opened(rig) as device:
             promised_s = device.capabilities.silence_s
             await encode(rig, device, rig.credential(1), desk)
-        times = [time for _, time in desk.steps]
-        first = next(index for index, (step, _) in enumerate(desk.steps) if step is Step.COMMITTED)
-        times = [*times[first:], desk.ended_at]
-        longest = max(later - time for time, later in itertools.pairwise(times))
-        assert longest <= promised_s, f"{longest:.2f} s of silence, {promised_s:g} s promised"
+        silence_s = _longest_silence(desk, desk.ended_at)
+        assert silence_s <= promised_s, f"{silence_s:.2f} s of silence, {promised_s:g} s promised"
+
+    @in_loop
+    async def test_waiting_for_a_person_is_no_silence(self, rig: Rig) -> None:
+        """A device that intends first and then waits for a hand gives signs of life while nobody comes."""
+        desk = RigDesk(rig, hand=Hand.NONE)
+        async with opened(rig) as device:
+            promised_s = device.capabilities.silence_s
+            call = asyncio.ensure_future(device.encode(rig.credential(1), desk))
+            await asyncio.wait({call}, timeout=A_MOMENT_S)
+            if desk.intents:
+                await asyncio.wait({call}, timeout=SILENCES * promised_s)
+            desk.withdraw()
+            with contextlib.suppress(DriverError):
+                await ended(rig.patience_s, "a withdrawn encode", call)
+        if desk.intents:
+            silence_s = _longest_silence(desk, desk.withdrawn_at)
+            assert silence_s <= promised_s, f"{silence_s:.2f} s of silence, {promised_s:g} s promised"
 
     @in_loop
     async def test_after_any_fault_the_word_of_the_driver_holds(self, rig: Rig) -> None:
@@ -194,3 +217,10 @@ async def _vetoed(rig: Rig, veto: DriverError) -> None:
             await encode(rig, device, rig.credential(1), RigDesk(rig, strike=strike_on(Step.INTEND, refuse)))
     assert passed.value is veto, "the veto did not pass unchanged"
     assert rig.snapshot() == before, "a card changed after a veto"
+
+
+def _longest_silence(desk: RigDesk, end: float) -> float:
+    """Seconds; the longest gap between two steps from the first intent to `end`."""
+    first = next(index for index, (step, _) in enumerate(desk.steps) if step is Step.COMMITTED)
+    times = [time for _, time in desk.steps[first:] if time < end]
+    return max(later - time for time, later in itertools.pairwise([*times, end]))

@@ -36,6 +36,12 @@ class StripeArmedFirst(Magstripe):
         return self.receipt(wanted)
 
 
+class StripeWaitsInSilence(Magstripe):
+    """The writer is armed, nobody swipes, and the desk hears nothing."""
+
+    sign_of_life_s = 30.0
+
+
 class StartsAgain(Delegated):
     """On resume it starts another attempt without asking for the first."""
 

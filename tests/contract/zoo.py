@@ -24,7 +24,13 @@ from .beasts_openers import (
     SwallowsOnClose,
     TakesAnySetting,
 )
-from .beasts_strangers import ForgetsTheUnanswered, StartsAgain, StripeArmedFirst, StripeWrittenAgain
+from .beasts_strangers import (
+    ForgetsTheUnanswered,
+    StartsAgain,
+    StripeArmedFirst,
+    StripeWaitsInSilence,
+    StripeWrittenAgain,
+)
 from .beasts_talkers import (
     ErasesAll,
     ErasesFirst,
@@ -110,6 +116,7 @@ from .names import (
     TOO_LATE,
     TWO,
     VETO,
+    WAITING,
     WITHDRAWN,
 )
 
@@ -207,6 +214,7 @@ ZOO = {
     "stripe armed before the intent": other(
         partial(magstripe, reads=True), StripeArmedFirst, INTENT, CRASH, SHUTDOWN, CARD_VETO, FAULT, VETO
     ),
+    "stripe waits in silence": other(partial(magstripe, reads=True), StripeWaitsInSilence, WAITING),
     "starts again elsewhere": other(delegated, StartsAgain, COMPLETE, *RESUMED, FAULT),
     "forgets the unanswered": other(delegated, ForgetsTheUnanswered, FAULT, *RESUMED),
 }

@@ -105,7 +105,7 @@ class AccessSystem:
 class Delegated:
     """One encoder over there, ours while it is open."""
 
-    silence_s = 5.0
+    silence_s = 1.0
     sign_of_life_s = 0.1
 
     def __init__(self, system: AccessSystem) -> None:

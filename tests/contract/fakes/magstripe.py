@@ -86,7 +86,7 @@ class Writer:
 class Magstripe:
     """One open writer."""
 
-    silence_s = 5.0
+    silence_s = 1.0
     sign_of_life_s = 0.1
     lost_after_s = 0.3
 
