@@ -7,11 +7,11 @@ from typing import NoReturn
 
 import pytest
 
-from encoder_bridge.driver import Eraser, Reader, Receipt, Sensing, Signaller, Withdrawn
+from encoder_bridge.driver import Eraser, Intent, Reader, Receipt, Sensing, Signaller, Withdrawn
 
-from ._desk import Hand, RigDesk, Step, strike_on, withdraw
+from ._desk import Hand, RigDesk, Step, crash, strike_at, strike_on, withdraw
 from ._rig import Rig
-from ._run import encode, in_loop, opened, within
+from ._run import LAST_STEP, encode, in_loop, opened, outlived, within
 
 A_MOMENT_S = 0.05
 """Seconds; time enough for something that returns at once to do so."""
@@ -82,6 +82,23 @@ class AbilityContract:
         assert rig.snapshot() == before
 
     @in_loop
+    async def test_a_crash_at_any_step_of_an_erasure_ends_in_a_blank_card(self, rig: Rig) -> None:
+        """The process dies at the first, second, third ... step; resumed with the last intent, the card is blank."""
+        for count in range(1, LAST_STEP):
+            async with opened(rig) as device:
+                if not isinstance(device, Eraser):
+                    _skip(Eraser)
+                await encode(rig, device, rig.credential(count), RigDesk(rig))
+            desk, receipt = RigDesk(rig, hand=Hand.LAST, strike=strike_at(count, crash)), None
+            with outlived():
+                receipt = await _erase(rig, desk, None)
+            if receipt is None:
+                await _erase(rig, RigDesk(rig, hand=Hand.LAST), desk.intent)
+            assert rig.carries(rig.credential(count)) == 0
+            if len(desk.steps) < count:
+                return
+
+    @in_loop
     async def test_lifted_returns_after_the_card_was_lifted_and_not_before(self, rig: Rig) -> None:
         """It waits while the card of the last job lies there, and returns at once when none does."""
         async with opened(rig) as device:
@@ -107,6 +124,12 @@ class AbilityContract:
             for ok in (True, False):
                 await within(rig.patience_s, "signal", device.signal(ok))
         assert rig.snapshot() == before
+
+
+async def _erase(rig: Rig, desk: RigDesk, resume: Intent | None) -> Receipt:
+    async with opened(rig) as device:
+        assert isinstance(device, Eraser)
+        return await within(rig.patience_s, "erase", device.erase(desk, resume))
 
 
 def _skip(ability: type[object]) -> NoReturn:

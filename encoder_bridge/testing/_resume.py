@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 
 from encoder_bridge.driver import Credential, DriverError, Intent, Receipt, Unsure
 
-from ._desk import Crash, RigDesk, Step, crash, shut_down, strike_at, strike_on
+from ._desk import RigDesk, Step, crash, shut_down, strike_at, strike_on
 from ._rig import Rig
-from ._run import encode, in_loop, opened, outcome, resolve
-
-LAST_STEP = 1000
-"""More steps than any driver takes with one card."""
+from ._run import LAST_STEP, encode, in_loop, opened, outcome, outlived, resolve
 
 
 class ResumeContract:
@@ -83,15 +79,7 @@ async def _attempt(
     rig: Rig, desk: RigDesk, credential: Credential, resume: Intent | None
 ) -> Receipt | DriverError | None:
     """Open, encode once, close; None if the call died."""
-    ending: Receipt | DriverError | None = None
-    try:
+    with outlived():
         async with opened(rig) as device:
-            ending = await outcome(rig, device, credential, desk, resume)
-    except (Crash, asyncio.CancelledError):
-        return None
-    except BaseExceptionGroup as group:
-        if group.split((Crash, asyncio.CancelledError))[1] is not None:
-            raise
-        return None
-    assert ending is not None, "closing the device hid what happened"
-    return ending
+            return await outcome(rig, device, credential, desk, resume)
+    return None

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 
 import pytest
 
 from encoder_bridge.driver import Credential, DriverError, Encoder, Evidence, Intent, Receipt, Unsure
 
-from ._desk import RigDesk
+from ._desk import Crash, RigDesk
 from ._rig import Rig
 
 T = TypeVar("T")
 Self = TypeVar("Self")
+
+LAST_STEP = 1000
+"""More steps than any driver takes with one card."""
 
 RESUMES = 4
 """How often the suite calls again before it takes `Unsure` for an answer."""
@@ -92,6 +95,18 @@ async def outcome(
         return await encode(rig, device, credential, desk, resume)
     except DriverError as error:
         return error
+
+
+@contextmanager
+def outlived() -> Iterator[None]:
+    """Go on after the call inside has died of a crash or a shutdown, also where a task group wrapped that."""
+    try:
+        yield
+    except (Crash, asyncio.CancelledError):
+        pass
+    except BaseExceptionGroup as group:
+        if group.split((Crash, asyncio.CancelledError))[1] is not None:
+            raise
 
 
 async def resolve(rig: Rig, credential: Credential, resume: Intent | None) -> None:

@@ -128,6 +128,13 @@ class ErasesAll(Contactless):
         return receipt
 
 
+class BelievesTheErasure(Contactless):
+    async def erase(self, desk: Desk, resume: Intent | None = None) -> Receipt:
+        if resume and resume.card:
+            return self.receipt(resume.card, BLANK)
+        return await super().erase(desk, resume)
+
+
 class SignalsOntoTheCard(Contactless):
     async def signal(self, ok: bool) -> None:
         assert self.table.on is not None

@@ -32,6 +32,7 @@ from .beasts_strangers import (
     StripeWrittenAgain,
 )
 from .beasts_talkers import (
+    BelievesTheErasure,
     ErasesAll,
     ErasesFirst,
     ErasesNothing,
@@ -91,6 +92,7 @@ from .names import (
     CRASH_AGAIN,
     DISCOVERY,
     ERASE,
+    ERASE_CRASH,
     ERASE_VETO,
     ESCAPE,
     FAULT,
@@ -197,8 +199,9 @@ ZOO = {
     "reads another card": reader(ReadsAnotherCard, READ),
     "reads on and on": reader(ReadsOnAndOn, READ_OFF),
     "erases before the intent": reader(ErasesFirst, ERASE_VETO, ERASE),
-    "erases nothing": reader(ErasesNothing, ERASE),
+    "erases nothing": reader(ErasesNothing, ERASE, ERASE_CRASH),
     "erases all": reader(ErasesAll, ERASE),
+    "believes the erasure": reader(BelievesTheErasure, ERASE_CRASH),
     "signals onto the card": reader(SignalsOntoTheCard, SIGNAL),
     "another port": driver(AnotherPort, PORT),
     "port as text": driver(PortAsText, PORT),
@@ -209,7 +212,7 @@ ZOO = {
     "finds what it refuses": driver(FindsWhatItRefuses, DISCOVERY),
     "opens twice": driver(OpensTwice, ONCE),
     "closes once": driver(ClosesOnce, CLOSING),
-    "swallows errors on close": driver(SwallowsOnClose, HIDES, *RESUMED),
+    "swallows errors on close": driver(SwallowsOnClose, HIDES),
     "stripe written again": other(partial(magstripe, reads=True), StripeWrittenAgain, COMPLETE, *RESUMED, FAULT),
     "stripe armed before the intent": other(
         partial(magstripe, reads=True), StripeArmedFirst, INTENT, CRASH, SHUTDOWN, CARD_VETO, FAULT, VETO

@@ -38,8 +38,9 @@ class Bench:
         self.last: str | None = None
 
     def fresh(self, prompt: Prompt) -> None:
-        self.last = self.stock.add()
-        self.stock.lay(NAME, self.last)
+        if self.stock.lying(NAME) is None:  # a fault may have laid the wrong card
+            self.last = self.stock.add()
+            self.stock.lay(NAME, self.last)
 
     def again(self, prompt: Prompt, card: Card | None) -> None:
         if card and card.uid:
