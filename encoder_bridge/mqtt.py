@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -85,8 +86,11 @@ class AckClient(aiomqtt.Client):
             properties=properties,
             keepalive=broker.keepalive_s,
             tls_context=broker.tls() if broker.tls else None,
+            # Small packets after one another would otherwise wait 40 ms for the other side's delayed acknowledgement.
+            socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
         )
         self._client.manual_ack_set(True)
+        self.pending_calls_threshold = 10_000  # a batch is told at once; that is no reason for a warning
         self.session_present = False
         on_connect = self._client.on_connect
 

@@ -38,7 +38,6 @@ REOPEN_S = (0.5, 30.0)
 MAX_FAULTS = 3
 """A driver that breaks on one credential this often has failed it."""
 _PAUSE_MS = 1000
-_HUNG_GRACE_S = 30.0
 
 _NO_CARD = Problem(
     type="no_credential_on_encoder",
@@ -185,7 +184,7 @@ class Station:
         )
         try:
             if not await self._watch(attempt, desk):
-                await self._bury(attempt, desk, log)
+                await self._bury(attempt, desk, device.capabilities.silence_s, log)
                 raise DeviceUnavailable("The encoder did not answer in time.")
             return await self._conclude(attempt, desk, device, log)
         except asyncio.CancelledError:
@@ -282,8 +281,8 @@ class Station:
         else:
             await self._commits(self._work.requeue, desk.job, _BROKEN, self._clock())
 
-    async def _bury(self, attempt: asyncio.Task[Receipt], desk: AttemptDesk, log: Any) -> None:
-        """Go on without an attempt that hangs; if it comes back with a receipt after all, that counts."""
+    async def _bury(self, attempt: asyncio.Task[Receipt], desk: AttemptDesk, grace_s: float, log: Any) -> None:
+        """Give up on an attempt that hangs; if it comes back with a receipt after all, that counts."""
         desk.closed = True
         log.error("encoder_hung")
         self._show("hung", error=_HUNG)
@@ -292,7 +291,7 @@ class Station:
         else:
             await self._commits(self._work.requeue, desk.job, _HUNG, self._clock())
         self._buried = (attempt, desk)
-        await asyncio.wait({attempt}, timeout=_HUNG_GRACE_S)
+        await asyncio.wait({attempt}, timeout=grace_s)
 
     async def _await_buried(self) -> None:
         """One caller at a time: the device is not opened again before the call that hung has come back."""
