@@ -1,0 +1,157 @@
+"""Moments at which the daemon may be killed, put around the real code from outside; every one is logged when reached.
+
+A point is called ``what.before`` or ``what.after``, and ``name@n`` is the n-th time a process reaches it:
+
+    commit.<operation>    COMMIT of the group that this store operation is in; `migrate` is the schema's
+    puback, subscribe     the acknowledgement of an incoming message; a subscription
+    publish.<kind>        one message out, by the first level below the desk's root; `after` is the broker's PUBACK
+    intend                the desk's journal, as the driver calls it
+    block, read_back      one block onto the card; the read after the first of them
+    read                  any other look at a card
+    stock.<deed>          a card laid, lifted or set aside
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+import signal
+import sqlite3
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from encoder_bridge_simulated.plastic import Plastic
+from encoder_bridge_simulated.stock import Stock
+
+from encoder_bridge import app, mqtt, sqlite
+from encoder_bridge.commits import Commits, Connection
+from encoder_bridge.desk import AttemptDesk
+
+Name = Callable[..., str]
+
+
+class Points:
+    """Counts, logs and, at the chosen one, kills this process."""
+
+    def __init__(self, log: int, kill: str | None) -> None:
+        self._log = log
+        self._kill = kill
+        self._counts: Counter[str] = Counter()
+        self._alone = threading.Lock()
+
+    def reach(self, name: str) -> None:
+        with self._alone:
+            self._counts[name] += 1
+            point = f"{name}@{self._counts[name]}"
+            os.write(self._log, f"{point}\n".encode())
+            if point == self._kill:
+                os.kill(os.getpid(), signal.SIGKILL)
+                time.sleep(60)
+
+    def around(self, owner: Any, method: str, name: str | Name) -> None:
+        """Put a point before and one after every call of a method, whether that is awaited or not."""
+        real = getattr(owner, method)
+
+        def label(args: tuple[Any, ...]) -> str:
+            return name if isinstance(name, str) else name(*args)
+
+        @functools.wraps(real)
+        async def awaited(*args: Any, **kwargs: Any) -> Any:
+            self.reach(f"{label(args)}.before")
+            result = await real(*args, **kwargs)
+            self.reach(f"{label(args)}.after")
+            return result
+
+        @functools.wraps(real)
+        def called(*args: Any, **kwargs: Any) -> Any:
+            self.reach(f"{label(args)}.before")
+            result = real(*args, **kwargs)
+            self.reach(f"{label(args)}.after")
+            return result
+
+        setattr(owner, method, awaited if inspect.iscoroutinefunction(real) else called)
+
+
+class Transactions:
+    """A connection whose COMMITs are points, named after the operations that they make durable."""
+
+    def __init__(self, real: sqlite3.Connection, points: Points, group: list[str]) -> None:
+        self._real = real
+        self._points = points
+        self._group = group
+
+    def execute(self, sql: str, parameters: Any = (), /) -> Any:
+        if sql != "COMMIT":
+            return self._real.execute(sql, parameters)
+        names = list(dict.fromkeys(self._group)) or ["migrate"]
+        self._group.clear()
+        for name in names:
+            self._points.reach(f"commit.{name}.before")
+        result = self._real.execute(sql, parameters)
+        for name in names:
+            self._points.reach(f"commit.{name}.after")
+        return result
+
+    def close(self) -> None:
+        self._real.close()
+
+
+def install(points: Points) -> None:
+    """Put every point into this process."""
+    _name_commits(points)
+    for method in ("lay", "lay_fresh", "lift", "set_aside"):
+        points.around(Stock, method, f"stock.{method}")
+    written: set[int] = set()
+    points.around(Plastic, "write", "block")
+    points.around(Plastic, "read", lambda plastic: "read_back" if id(plastic) in written else "read")
+    _note_writes(written)
+    points.around(AttemptDesk, "intend", "intend")
+    points.around(mqtt.AckClient, "ack", "puback")
+    points.around(mqtt.AckClient, "subscribe", "subscribe")
+    points.around(mqtt.Link, "_publish", _kind)
+
+
+def _name_commits(points: Points) -> None:
+    group: list[str] = []
+    hand_in: Any = Commits.__call__
+
+    async def named(self: Commits, operation: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        def noted(*args: Any, **kwargs: Any) -> Any:
+            group.append(operation.__name__)
+            return operation(*args, **kwargs)
+
+        return await hand_in(self, noted, *args, **kwargs)
+
+    def connect(path: str) -> Connection:
+        real: Any = sqlite._connect(path)
+        return Transactions(real, points, group)
+
+    def open_store(path: Path) -> Connection:
+        return sqlite.open_store(path, connect)
+
+    Commits.__call__ = named  # type: ignore[method-assign]
+    app.open_store = open_store  # type: ignore[assignment]
+
+
+def _note_writes(written: set[int]) -> None:
+    make, write = Plastic.__init__, Plastic.write
+
+    def made(self: Plastic, uid: str, file: int) -> None:
+        written.discard(id(self))
+        make(self, uid, file)
+
+    def noted(self: Plastic, index: int, block: bytes) -> None:
+        written.add(id(self))
+        write(self, index, block)
+
+    Plastic.__init__ = made  # type: ignore[method-assign]
+    Plastic.write = noted  # type: ignore[method-assign]
+
+
+def _kind(link: mqtt.Link, client: mqtt.AckClient, topic: str, *_: Any) -> str:
+    return "publish." + topic.removeprefix(link._topics.root + "/").partition("/")[0]

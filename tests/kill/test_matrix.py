@@ -1,0 +1,75 @@
+"""SIGKILL at any moment: nothing acknowledged is lost, nothing is told that is not on a card, nothing is made twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from rigs.brokers import Mosquitto
+
+from kill.matrix import Rig, record, strike, strike_newborn
+from kill.nursery import Nursery
+from kill.requester import Requester
+
+MUST_BE_THERE = {
+    *(
+        f"commit.{operation}"
+        for operation in ("migrate", "recover", "standing", "accept", "claim", "intend", "issue", "pending", "told")
+    ),
+    *(f"publish.{kind}" for kind in ("info", "availability", "encoder", "response", "job", "event")),
+    *("subscribe", "puback", "intend", "block", "read_back", "stock.lay_fresh", "stock.lift"),
+}
+"""Boundaries that a run without a kill must come by, so that a renamed method does not silently empty the matrix."""
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    if reason := Mosquitto.available():
+        pytest.skip(reason)
+    with Mosquitto() as broker, Nursery() as nursery, Requester(broker) as requester:
+        yield Rig(broker=broker, nursery=nursery, requester=requester, folder=tmp_path)
+
+
+def names(points: list[str]) -> set[str]:
+    return {point.rpartition(".")[0] for point in points}
+
+
+@pytest.mark.slow
+def test_a_kill_at_any_point_of_a_need_costs_nothing(rig: Rig) -> None:
+    points = record(rig, "record")
+    assert MUST_BE_THERE - names(points) == set()
+    count = strike(rig, "once", points)
+    print(f"\nkilled anywhere:      {count}")
+    assert_complete(points, count.missed)
+
+
+@pytest.mark.slow
+def test_a_kill_at_the_very_first_start_costs_nothing(rig: Rig) -> None:
+    count = strike_newborn(rig, "newborn", record(rig, "record"))
+    print(f"\nkilled when new:      {count}")
+    assert count.missed == []
+
+
+@pytest.mark.slow
+def test_a_second_kill_at_any_point_of_the_recovery_costs_nothing(rig: Rig) -> None:
+    points = record(rig, "record", "block.after@5")
+    assert {"commit.recover", "commit.claim", "commit.intend", "stock.lay", "block"} - names(points) == set()
+    count = strike(rig, "twice", points, "block.after@5")
+    print(f"\nkilled in recovery:   {count}")
+    assert_complete(points, count.missed)
+
+
+@pytest.mark.slow
+def test_a_second_kill_while_a_finished_card_is_looked_at_again_costs_nothing(rig: Rig) -> None:
+    points = record(rig, "record", "commit.issue.before@1")
+    assert "block" not in names(points)
+    count = strike(rig, "looked", points, "commit.issue.before@1")
+    print(f"\nkilled at the look:   {count}")
+    assert_complete(points, count.missed)
+
+
+def assert_complete(points: list[str], missed: list[str]) -> None:
+    """What is missed must be the n-th of something of which another was struck, and seldom."""
+    assert names(points) - names([point for point in points if point not in missed]) == set()
+    assert len(missed) <= len(points) // 10
