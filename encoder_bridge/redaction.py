@@ -18,18 +18,18 @@ _SHORTEST_SECRET_BYTES = 4
 """A shorter one would blot out innocent text; it is kept out by the allow-list alone."""
 
 _IDS = {"access_method_id", "acs_system_id", "action_attempt_id", "client_id", "event_id", "id", "instance", "job_id"}
-_MORE_IDS = {"message_id", "pid", "trigger_event_id", "uid", "workspace_id"}
-_NAMES = {"broker", "distribution", "driver", "encoder", "name", "profile", "technology", "verb", "version"}
-_KINDS = {"code", "direction", "error_type", "event_type", "kind", "reason", "signal", "type", "what"}
-_STATES = {"evidence", "is_issued", "is_reissue", "issued_by", "joins", "prompt", "state", "status", "waiting"}
+_MORE_IDS = {"message_id", "pid", "topic", "trigger_event_id", "uid", "workspace_id"}
+_NAMES = {"broker", "distribution", "driver", "encoder", "encoders", "name", "profile", "technologies", "technology"}
+_VERSIONS = {"driver_port", "mqtt_protocol", "port", "protocol", "version"}
+_KINDS = {"code", "direction", "error_type", "event_type", "kind", "reason", "signal", "type", "verb", "what"}
+_STATES = {"evidence", "is_issued", "is_reissue", "issued_by", "joins", "prompt", "session_present", "state", "status"}
 _TIMES = {"created_at", "ends_at", "expires_at", "issued_at", "occurred_at", "since", "starts_at"}
-_NUMBERS = {"attempt", "attempts", "bytes", "count", "delay_s", "done", "duration_s", "faults", "open", "size", "total"}
-_VERSIONS = {"driver_port", "mqtt_protocol", "port", "protocol"}
-_PLAIN = frozenset(_IDS | _MORE_IDS | _NAMES | _KINDS | _STATES | _TIMES | _NUMBERS | _VERSIONS)
-_SENTENCES = frozenset({"message", "event_description", "sentence", "path", "host"})
+_NUMBERS = {"attempt", "attempts", "bytes", "count", "done", "faults", "open", "size", "total", "waiting"}
+_SECONDS = {"delay_s", "duration_s", "lived_s"}
+_PLAIN = frozenset(_IDS | _MORE_IDS | _NAMES | _VERSIONS | _KINDS | _STATES | _TIMES | _NUMBERS | _SECONDS)
+"""Shown where they are numbers or single words: any sender may put a guest where an id is meant."""
+_SENTENCES = frozenset({"message", "event_description", "sentence", "path", "host", "raw"})
 """Free text, shown only where it is our own."""
-_ADDRESSES = frozenset({"topic"})
-"""Shown where they are a single word, wherever they come from: any publisher may put a guest into one."""
 _TABLES = frozenset({"card", "credential", "error", "warnings"})
 
 _WORD = re.compile(r"[A-Za-z0-9_.:+/-]{1,128}")
@@ -75,7 +75,7 @@ def reduce(fields: Mapping[str, object], *, ours: bool) -> dict[str, object]:
 
     Args:
         fields: names and values.
-        ours: the values were made here, so that sentences may be shown; else only single words are.
+        ours: the values were made here, so that sentences may be shown.
     """
     return {key if _KEY.fullmatch(key) else HIDDEN: _shown(key, value, ours=ours) for key, value in fields.items()}
 
@@ -101,11 +101,11 @@ def _shown(key: str, value: object, *, ours: bool) -> object:
         return None if value is None else HIDDEN
     if key in _SENTENCES and ours:
         return str(value)
-    if key in _ADDRESSES and isinstance(value, str) and _WORD.fullmatch(value):
-        return value
     if key in _PLAIN:
         if value is None or isinstance(value, bool | int | float):
             return value
-        if isinstance(value, str) and (ours or _WORD.fullmatch(value)):
+        if isinstance(value, str) and _WORD.fullmatch(value):
             return str(value)
+        if isinstance(value, list | tuple):
+            return [_shown(key, item, ours=ours) for item in value]
     return HIDDEN

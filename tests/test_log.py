@@ -56,7 +56,7 @@ def line(stream: io.StringIO) -> dict[str, Any]:
 
 def test_a_line_of_json_says_when_how_bad_who_and_what() -> None:
     stream = listen()
-    logger.bind(encoder="desk-1").info("card written", job_id=7)
+    logger.bind(encoder="desk-1").info("card written", job_id=7, technologies=["mifare", "ntag"])
     said = line(stream)
     assert said.pop("time").endswith("Z")
     assert said == {
@@ -65,6 +65,7 @@ def test_a_line_of_json_says_when_how_bad_who_and_what() -> None:
         "event": "card written",
         "encoder": "desk-1",
         "job_id": 7,
+        "technologies": ["mifare", "ntag"],
     }
 
 
@@ -77,10 +78,10 @@ def test_a_drivers_own_logging_goes_the_same_way() -> None:
 
 def test_text_is_one_line_for_one_event_and_carries_no_control_characters() -> None:
     stream = listen(form="text")
-    logger.warning("card refused", encoder="desk-1", reason="a\nb\x1b[31m", count=3)
+    logger.warning("card refused", encoder="desk-1", sentence="a\nb\x1b[31m", count=3)
     logging.getLogger("acme").info("first\nsecond")
     first, second = stream.getvalue().splitlines()
-    told, where = "encoder=desk-1  reason=a\\nb\N{REPLACEMENT CHARACTER}[31m  count=3", "(encoder_bridge.test)"
+    told, where = "encoder=desk-1  sentence=a\\nb\N{REPLACEMENT CHARACTER}[31m  count=3", "(encoder_bridge.test)"
     assert first[9:] == f"warning card refused  {told}  {where}"
     assert second.endswith("first\\nsecond  (acme)")
 
@@ -112,11 +113,17 @@ def test_configuring_again_replaces_the_stream() -> None:
 def test_fields_that_are_not_on_the_list_are_hidden() -> None:
     stream = listen()
     logger.info(
-        "job taken in", access_method_id="am_1", guest=GUEST, fields={"guest": GUEST}, state=[GUEST], data=SECRET
+        "job taken in",
+        access_method_id="am_1",
+        guest=GUEST,
+        event_type=GUEST,
+        fields={"guest": GUEST},
+        state={"guest": GUEST},
+        data=SECRET,
     )
     said = line(stream)
     assert said["access_method_id"] == "am_1"
-    assert {said[key] for key in ("guest", "fields", "state", "data")} == {"…"}
+    assert {said[key] for key in ("guest", "event_type", "fields", "state", "data")} == {"…"}
 
 
 TRIGGER = {
@@ -154,7 +161,7 @@ def test_a_message_on_the_wire_is_reduced_to_its_allowed_keys() -> None:
         "guest_name": "…",
         "…": "…",
         "encoder": "…",
-        "acs_system_id": "…",
+        "acs_system_id": ["…"],
         "error": {"type": "x", "message": "…"},
         "card": "…",
         "warnings": ["…", {"message": "…", "type": "being_deleted"}],

@@ -1,0 +1,73 @@
+"""What `config check` finds wrong beyond the configuration's shape; it touches no device, no broker and no store."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Iterator
+
+from encoder_bridge import plugins
+from encoder_bridge.config import EncoderSettings, MqttSettings, Settings
+from encoder_bridge.driver import SettingsRejected
+from encoder_bridge.errors import ConfigError
+from encoder_bridge.tracebacks import brief
+
+
+def findings(settings: Settings) -> Iterator[str]:
+    """One sentence for each thing that would keep the daemon from working."""
+    yield from _store(settings)
+    yield from _secrets(settings)
+    if settings.mqtt:
+        yield from _certificates(settings.mqtt)
+    for name, encoder in settings.encoders.items():
+        yield from _encoder(name, encoder, settings)
+
+
+def _store(settings: Settings) -> Iterator[str]:
+    folder = settings.store.parent
+    if not folder.is_dir():
+        yield f"store: there is no folder {folder}: make it or name another."
+    elif not os.access(folder, os.W_OK | os.X_OK):
+        yield f"store: this user may not write to {folder}: run the check as the daemon's user, or change its owner."
+
+
+def _secrets(settings: Settings) -> Iterator[str]:
+    for name in settings.secrets:
+        try:
+            settings.secret(name)
+        except ConfigError as error:
+            yield str(error)
+    try:
+        settings.mqtt_password()
+    except ConfigError as error:
+        yield str(error)
+
+
+def _certificates(mqtt: MqttSettings) -> Iterator[str]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        if mqtt.ca_file:
+            context.load_verify_locations(mqtt.ca_file)
+    except OSError as error:
+        why = "no certificate in it" if isinstance(error, ssl.SSLError) else error.strerror
+        yield f"mqtt.ca_file: {mqtt.ca_file} cannot be used ({why}): give PEM."
+    try:
+        if mqtt.cert_file:
+            context.load_cert_chain(mqtt.cert_file, mqtt.key_file, password="")
+    except OSError as error:
+        why = "not a certificate and its key" if isinstance(error, ssl.SSLError) else error.strerror
+        yield f"mqtt.cert_file: {mqtt.cert_file} with {mqtt.key_file} cannot be used ({why}): give PEM, unlocked."
+
+
+def _encoder(name: str, encoder: EncoderSettings, settings: Settings) -> Iterator[str]:
+    key = f"encoders.{name}"
+    loaded = plugins.load(encoder.driver)
+    if loaded.driver is None:
+        yield f"{key}.driver: {loaded.sentence}"
+        return
+    try:
+        loaded.driver.check(encoder.settings, settings.secret)
+    except (SettingsRejected, ConfigError) as error:
+        yield f"{key}: {error}"
+    except Exception as error:  # noqa: BLE001 - a driver's bug is a finding too
+        yield f"{key}: the driver {encoder.driver!r} fails while it checks ({brief(error)}): tell its vendor."
