@@ -215,7 +215,11 @@ class Desk(Protocol):
         """Tell the person what to do now.  Replaces the previous prompt."""
 
     def progress(self, done: int, total: int) -> None:
-        """Say how far the write is, in steps of the driver's choosing."""
+        """Say how far the write is, in steps of the driver's choosing.
+
+        Also the sign of life: a device that has to wait for a person after `intend` (a swipe, a control plane) repeats
+        the same figures within its promised silence.
+        """
 
     async def intend(self, intent: Intent) -> None:
         """Commit `intent` to disk.  Await it before the first effect and again whenever the note grows.
@@ -228,8 +232,8 @@ class Desk(Protocol):
     async def withdrawn(self) -> None:
         """Return once the job is off: cancelled, out of time, wanted elsewhere.
 
-        Race it with every wait, and raise `Withdrawn` if nothing was intended yet.  After `intend` it may be
-        ignored: a started write is brought to its end.
+        Race it with every wait, and raise `Withdrawn` if nothing was intended yet.  After `intend` a started write is
+        brought to its end; a device that has still changed nothing, and can be sure of it, may raise `Withdrawn` too.
         """
 
 
