@@ -51,7 +51,7 @@ class Ledger:
         self.execute = connection.execute
         self.rules = rules
         self.news = News()
-        self.secrets_left_in_log = False
+        self.secrets_left_in_log = True  # nobody knows what the process before could not tidy up
         meta = dict(self.execute("SELECT name, value FROM meta").fetchall())
         self.digest_key = bytes.fromhex(meta["digest_key"])
         self._store_id: str = meta["store_id"]
@@ -118,8 +118,7 @@ class Ledger:
         if ended:
             if self._open is not None:
                 self._open -= 1
-            gone = self.execute("DELETE FROM contents WHERE job_id = ? RETURNING 1", (job.job_id,)).fetchall()
-            self.secrets_left_in_log = self.secrets_left_in_log or bool(gone)
+            self.drop_contents(job.job_id)
         if (job.state is State.WAITING_FOR_CARD and to is not State.WRITING) or (job.state is State.UNSURE and ended):
             self.news.withdrawn.add(job.job_id)
         moved = self.job(job.job_id)
@@ -134,6 +133,11 @@ class Ledger:
         which = f"Card {card.uid}" if card and card.uid else "The card that was used last"
         message = f"{problem.message} {which} may carry it all the same: destroy that card."
         return self.move(job, State.FAILED, now, error=Problem(type=problem.type, message=message))
+
+    def drop_contents(self, job_id: int) -> None:
+        """Delete what the trigger brought for the card, and note that the write-ahead log still has it."""
+        gone = self.execute("DELETE FROM contents WHERE job_id = ? RETURNING 1", (job_id,)).fetchall()
+        self.secrets_left_in_log = self.secrets_left_in_log or bool(gone)
 
     def restate(self, job: Job, problem: Problem) -> None:
         """Give the present state another reason."""

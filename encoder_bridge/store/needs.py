@@ -124,12 +124,11 @@ class Needs:
         issued = self._issued(trigger, history)
         if self._is_stale(trigger, history, issued):
             return Answer(status="stale", job=history[-1] if history else None, error=_STALE)
-        held = self._held(trigger, history, issued)
         waiting = next((job for job in reversed(history) if job.state in NOT_BEGUN), None)
         if waiting:
             job = self._collapse(trigger, waiting, now)
-            if job.state is State.HELD and not held:
-                job = self._ledger.move(job, State.QUEUED, now)
+            if job.state is State.HELD:
+                job = self._judge_again(job, history, issued, now)
             return Answer(status="held" if job.state is State.HELD else "accepted", job=job)
         if self._ledger.count_open() >= self._rules.max_open:
             full = Problem(
@@ -137,6 +136,7 @@ class Needs:
                 message=f"{self._rules.max_open} jobs are open already: send this again when some are done.",
             )
             return Answer(status="refused", error=full)
+        held = self._held(trigger.occurred_at is not None, self._profile(trigger), history, issued)
         job = self._insert(trigger, held, is_reissue=bool(issued), now=now)
         return Answer(status="held" if held else "accepted", job=job)
 
@@ -165,14 +165,27 @@ class Needs:
         dropped = [job.state_at for job in history[-1:] if job.state in {State.CANCELLED, State.EXPIRED}]
         return trigger.occurred_at is not None and to_ms(trigger.occurred_at) <= max([*issued, *dropped], default=-1)
 
-    def _held(self, trigger: wire.Trigger, history: list[Job], issued: list[int]) -> Problem | None:
+    @staticmethod
+    def _held(has_time: bool, profile: str | None, history: list[Job], issued: list[int]) -> Problem | None:
         """Why a job for this need may not start yet.
 
         One that comes without a time while a card is written is judged when that card's outcome is known.
         """
-        if issued and trigger.occurred_at is None and not any(job.state in BEGUN for job in history):
+        if issued and not has_time and not any(job.state in BEGUN for job in history):
             return CONFIRMATION_REQUIRED
-        return None if self._profile(trigger) else PROFILE_MISSING
+        return None if profile else PROFILE_MISSING
+
+    def _judge_again(self, job: Job, history: list[Job], issued: list[int], now: int) -> Job:
+        """Let a held job go, or give it the reason that is left, now that it knows more."""
+        has_time, profile = self._execute(
+            "SELECT occurred_at IS NOT NULL, profile FROM job WHERE job_id = ?", (job.job_id,)
+        ).fetchone()
+        held = self._held(has_time, profile, history, issued)
+        if held is None:
+            return self._ledger.move(job, State.QUEUED, now)
+        if held != job.error:
+            self._ledger.restate(job, held)
+        return self._ledger.job(job.job_id)
 
     def _collapse(self, trigger: wire.Trigger, job: Job, now: int) -> Job:
         """Let another message for a need that has not begun in: newer contents replace older ones."""
@@ -198,11 +211,12 @@ class Needs:
         ]:
             return self._ledger.job(job.job_id)
         self._execute(
-            "UPDATE job SET credential = ?, profile = ?, encoder = ifnull(?, encoder), expires_at = ? WHERE job_id = ?",
+            """UPDATE job SET credential = ?, profile = ifnull(?, profile), encoder = ifnull(?, encoder), expires_at = ?
+               WHERE job_id = ?""",
             (_plain(trigger), self._profile(trigger), trigger.encoder, self._expiry(trigger, now), job.job_id),
         )
         self._execute("DELETE FROM personal WHERE job_id = ?", (job.job_id,))
-        self._execute("DELETE FROM contents WHERE job_id = ?", (job.job_id,))
+        self._ledger.drop_contents(job.job_id)
         self._put_secrets(job.job_id, trigger.credential)
         if job.state is State.WAITING_FOR_CARD:
             return self._ledger.move(job, State.QUEUED, now)
