@@ -30,6 +30,8 @@ _INTERRUPTED = Problem(
 )
 _EXPIRED = Problem(type="validity_past", message="The time for this card has passed; none was made.")
 _DELETED = Problem(type="credential_deleted", message="The access method was deleted.")
+_RETRY_MS = 60_000
+"""Pause before a card is looked at again for which this device has no use."""
 _STALE = Problem(type="stale", message="The card that was being written already answers this need.")
 
 
@@ -73,6 +75,8 @@ class Work:
         current = self._ledger.current(job, BEGUN | {State.WAITING_FOR_CARD})
         if current is None or (current.state is not State.WRITING and self._ledger.is_deleted(job.access_method_id)):
             return False
+        if current.state is State.WAITING_FOR_CARD and current.expires_at <= now:
+            return False
         self._execute(
             "UPDATE job SET intent = ?, encoder = ?, intended_at = ifnull(intended_at, ?) WHERE job_id = ?",
             (to_json(intent), encoder, now, job.job_id),
@@ -102,7 +106,7 @@ class Work:
     def fail(self, job: Job, problem: Problem, now: int) -> None:
         """End a job without a card, where none was changed in this attempt or an earlier one."""
         if job.intent is not None:
-            self.doubt(job, problem, now, retry_at=now)
+            self.doubt(job, problem, now, retry_at=now + _RETRY_MS)
             return
         current = self._ledger.current(job, BEGUN | {State.WAITING_FOR_CARD})
         self._ledger.log(job, "failed", now, detail=asdict(problem))
@@ -143,8 +147,8 @@ class Work:
             return
         self._execute(
             """UPDATE job SET not_before = ?, faults = faults + ?, place = iif(?, ?, place), intent = NULL,
-                      intended_at = NULL WHERE job_id = ?""",
-            (retry_at, not yields, yields, now, job.job_id),
+                      intended_at = NULL, encoder = ? WHERE job_id = ?""",
+            (retry_at, not yields, yields, now, job.encoder, job.job_id),
         )
         current = self._ledger.move(current, State.QUEUED, now, error=problem)
         if self._ledger.is_deleted(job.access_method_id):
@@ -207,7 +211,9 @@ class Work:
             job = self._ledger.job(job_id)
             if occurred is not None and occurred <= fixed_at:
                 self._ledger.move(job, State.SUPERSEDED, now, error=_STALE)
-            elif occurred is None and job.state is State.QUEUED:
+            elif occurred is None and job.state is State.HELD:
+                self._ledger.restate(job, CONFIRMATION_REQUIRED)
+            elif occurred is None:
                 self._ledger.move(job, State.HELD, now, error=CONFIRMATION_REQUIRED)
 
     def _credential(self, job: Job) -> Credential:
