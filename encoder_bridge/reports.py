@@ -52,14 +52,20 @@ def worth_an_event(state: State) -> bool:
 
 
 def event(job: Job, *, store_id: str, now: int) -> Outgoing:
-    """The event that tells of the job's present state; the same state of the same attempt has the same id."""
+    """The event that tells of the job's present state.
+
+    The same state of the same attempt has the same id; being held for another reason is another state.
+    """
     event_type, description = _EVENT_TYPES[job.state]
     if job.state is State.ISSUED and job.is_reissue:
         event_type, description = _REISSUED
     receipt = job.receipt
     issued = job.state is State.ISSUED
+    name = f"{job.job_id}/{job.attempt}/{job.state}"
+    if job.state is State.HELD and job.error:
+        name += f"/{job.error.type}"
     body = wire.Report(
-        event_id=str(uuid.uuid5(uuid.UUID(store_id), f"{job.job_id}/{job.attempt}/{job.state}")),
+        event_id=str(uuid.uuid5(uuid.UUID(store_id), name)),
         event_type=event_type,
         event_description=description,
         access_method_id=job.access_method_id,
