@@ -32,7 +32,11 @@ def open_store(path: Path, connect: Callable[[str], Connection] | None = None) -
     """
     try:
         connection = (connect or _connect)(str(path))
-        prepare(connection)
+        try:
+            prepare(connection)
+        except BaseException:
+            connection.close()
+            raise
     except sqlite3.Error as error:
         raise StoreError(f"The store {path} cannot be opened ({error}): mend or restore it.") from error
     return connection
