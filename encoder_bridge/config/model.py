@@ -126,7 +126,7 @@ class LogSettings(Table):
     """The log, on standard error."""
 
     level: Literal["traffic", "debug", "info", "warning", "error"] = "info"
-    """The least that is logged; `traffic` adds every message and what devices say, with personal values hidden."""
+    """The least that is logged; `traffic` adds every message, with personal values hidden."""
     format: Literal["auto", "json", "text"] = "auto"
     """Form of a line: `auto` is JSON with priorities under systemd's journal and text elsewhere."""
 

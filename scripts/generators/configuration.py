@@ -1,0 +1,109 @@
+"""docs/configuration.md: every key of the configuration with its meaning, default and unit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import BaseModel
+
+from encoder_bridge.config import EncoderSettings, JobsSettings, LogSettings, MqttSettings, Settings
+
+_ENCODERS = """\
+One table for each encoder, at least one; NAME is yours to choose. Every other key in it belongs to the driver: see the
+driver's own documentation."""
+_TABLES: list[tuple[str, type[BaseModel], str]] = [
+    ("mqtt", MqttSettings, "The broker. Without this table nothing is heard or told over MQTT."),
+    ("jobs", JobsSettings, "How cards come to be made."),
+    ("encoders.NAME", EncoderSettings, _ENCODERS),
+    ("log", LogSettings, "What is logged, and how."),
+]
+_TAKEN_FROM_ELSEWHERE = {
+    ("mqtt", "port"): "1883, or 8883 with `tls`",
+    ("mqtt", "client_id"): "`encoder-bridge-<site>-<desk>`",
+    ("", "store"): "`jobs.sqlite` in the state directory, else `/var/lib/encoder-bridge/jobs.sqlite`",
+}
+_UNITS = {"_s": "seconds"}
+
+_HEAD = """\
+# Configuration
+
+<!-- Made from the code by scripts/generate. -->
+
+`encoder-bridge` reads one TOML file: the one that `--config` names, else the one that the variable
+`ENCODER_BRIDGE_CONFIG` names, else `/etc/encoder-bridge/encoder-bridge.toml`.
+[encoder-bridge.toml](encoder-bridge.toml) is an example to start from. `encoder-bridge config check` judges a
+configuration without touching a device; `encoder-bridge config show` prints every setting that is in force, secrets
+masked. An unknown key is refused, with the nearest valid name.
+
+**Environment.** A variable wins over the file. Its name is `ENCODER_BRIDGE_` and the key in capitals, with two
+underscores between table and key: `ENCODER_BRIDGE_MQTT__HOST=broker.example.com`. Lists and tables are written as
+JSON and replace the file's. In `ENCODER_BRIDGE_ENCODERS__DESK_1__DRIVER`, `DESK_1` also means an encoder that the
+file calls `desk-1`. Variables that begin with `ENCODER_BRIDGE_` and resemble no key are left alone. Without any file
+the environment alone is enough.
+
+**Paths.** A relative path starts at the folder of the configuration's file.
+
+**Secrets** stand in files, never in the configuration, the environment or on a command line. A bare file name
+(`vendor-key`) is looked up among systemd's credentials (`LoadCredential=`) where the service has any, else beside the
+configuration's file. Outside systemd's credentials a file that other users can reach is refused: `chmod 600`. One
+trailing line break is not part of the secret.
+"""
+
+
+def configuration() -> str:
+    """The whole page."""
+    parts = [_HEAD, "## Top of the file\n", *_rows("", Settings, leave_out={"mqtt", "jobs", "encoders", "log"})]
+    for table, model, about in _TABLES:
+        parts += [f"\n## [{table}]\n", f"{about}\n", *_rows(table, model)]
+    return "\n".join(parts) + "\n"
+
+
+def _rows(table: str, model: type[BaseModel], leave_out: frozenset[str] | set[str] = frozenset()) -> Iterator[str]:
+    schema = model.model_json_schema()
+    yield "| key | kind | default | meaning |"
+    yield "| --- | --- | --- | --- |"
+    for key, about in schema["properties"].items():
+        if key in leave_out:
+            continue
+        default = _default(table, key, about, required=key in schema.get("required", []))
+        meaning = " ".join(about["description"].split()).replace("|", "\\|")
+        yield f"| `{key}` | {_kind(key, about)} | {default} | {meaning} |"
+
+
+def _default(table: str, key: str, about: dict[str, Any], *, required: bool) -> str:
+    if required:
+        return "**required**"
+    if (table, key) in _TAKEN_FROM_ELSEWHERE:
+        return _TAKEN_FROM_ELSEWHERE[table, key]
+    value = about.get("default")
+    return "none" if value is None else f"`{json.dumps(value)}`"
+
+
+def _kind(key: str, about: dict[str, Any]) -> str:
+    for alternative in about.get("anyOf", []):
+        if alternative != {"type": "null"}:
+            return _kind(key, alternative)
+    if "enum" in about:
+        return " or ".join(f'`"{value}"`' for value in about["enum"])
+    if about.get("format") == "path":
+        return "path"
+    if about["type"] == "object":
+        return "table of paths, each under a name"
+    if about["type"] == "array":
+        return "list of texts"
+    kind = {"boolean": "`true` or `false`", "integer": "whole number", "number": "number", "string": "text"}[
+        about["type"]
+    ]
+    unit = next((f", {unit}" for suffix, unit in _UNITS.items() if key.endswith(suffix)), "")
+    return kind + unit + _range(about)
+
+
+def _range(about: dict[str, Any]) -> str:
+    least, most = about.get("minimum"), about.get("maximum")
+    if "exclusiveMinimum" in about:
+        return f", above {about['exclusiveMinimum']:g}, at most {most:g}"
+    if "pattern" in about and "maxLength" not in about:
+        return " of letters, digits, `_`, `-`; at most 64"
+    return f", {least} to {most}" if least is not None else ""

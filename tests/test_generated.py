@@ -1,0 +1,148 @@
+"""The files that are made from the code, and the example that a hotel starts from."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+from pydantic import BaseModel, ValidationError
+
+from encoder_bridge import plugins
+from encoder_bridge.config import EncoderSettings, JobsSettings, LogSettings, MqttSettings, Settings, load
+
+ROOT = Path(__file__).resolve().parent.parent
+EXAMPLE = ROOT / "docs" / "encoder-bridge.toml"
+TABLES: dict[str, type[BaseModel]] = {
+    "mqtt": MqttSettings,
+    "jobs": JobsSettings,
+    "encoders.NAME": EncoderSettings,
+    "log": LogSettings,
+}
+
+
+def generate(*arguments: str, root: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    program = [sys.executable, str(root / "scripts" / "generate"), *arguments]
+    return subprocess.run(program, capture_output=True, text=True, check=False, timeout=60)
+
+
+def schema(name: str) -> Draft202012Validator:
+    document: dict[str, Any] = json.loads((ROOT / "docs" / "schemas" / f"{name}.schema.json").read_text())
+    Draft202012Validator.check_schema(document)
+    return Draft202012Validator(document)
+
+
+def example(folder: Path, *, with_comments: bool) -> Path:
+    """A copy of the example; with the keys that are commented out as well."""
+    text = EXAMPLE.read_text()
+    if with_comments:
+        text = re.sub(r"^# (\[?[a-z_-]+\]?( = .*)?$)", r"\1", text, flags=re.MULTILINE)
+    copy = folder / "encoder-bridge.toml"
+    copy.write_text(text)
+    return copy
+
+
+def test_the_files_in_the_tree_are_current() -> None:
+    done = generate("--check")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_a_file_that_drifted_is_named_and_mended(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "scripts", tmp_path / "scripts")
+    shutil.copytree(ROOT / "docs", tmp_path / "docs")
+    drifted = tmp_path / "docs" / "configuration.md"
+    drifted.write_text(drifted.read_text() + "more\n")
+    (tmp_path / "docs" / "schemas" / "trigger.schema.json").unlink()
+    done = generate("--check", root=tmp_path)
+    assert done.returncode == 1
+    assert done.stdout.splitlines() == [
+        "docs/configuration.md is not current: run scripts/generate",
+        "docs/schemas/trigger.schema.json is not current: run scripts/generate",
+    ]
+    assert drifted.read_text().endswith("more\n")
+    assert generate(root=tmp_path).returncode == 0
+    assert generate("--check", root=tmp_path).returncode == 0
+
+
+def test_the_page_documents_every_key_and_no_other() -> None:
+    page = (ROOT / "docs" / "configuration.md").read_text()
+    documented: dict[str, set[str]] = {}
+    table = ""
+    for line in page.splitlines():
+        if heading := re.fullmatch(r"## (?:\[(.+)\]|.*)", line):
+            table = heading[1] or ""
+        elif row := re.match(r"\| `([a-z_]+)` \| (.+) \| (.+) \| (.+) \|$", line):
+            documented.setdefault(table, set()).add(row[1])
+    expected = {name: set(model.model_fields) for name, model in TABLES.items()}
+    expected[""] = set(Settings.model_fields) - {name.partition(".")[0] for name in TABLES}
+    assert documented == expected
+
+
+@pytest.mark.parametrize("with_comments", [False, True])
+def test_the_example_can_be_loaded(tmp_path: Path, with_comments: bool) -> None:
+    settings = load(example(tmp_path, with_comments=with_comments), {})
+    assert set(settings.encoders) == {"left", "right"}
+    assert settings.mqtt is not None
+    assert (settings.mqtt.tls, settings.mqtt.port) == (True, 8883)
+    assert settings.mqtt.ca_file == tmp_path / "broker-ca.pem"
+    assert (settings.mqtt.protocol == "3.1.1") is with_comments
+    assert bool(settings.secrets) is with_comments
+
+
+def test_the_examples_encoders_suit_their_drivers(tmp_path: Path) -> None:
+    settings = load(example(tmp_path, with_comments=False), {})
+    for encoder in settings.encoders.values():
+        driver = plugins.load(encoder.driver).driver
+        assert driver is not None
+        driver.check(encoder.settings, settings.secret)
+
+
+@pytest.mark.parametrize("with_comments", [False, True])
+def test_the_example_fits_the_schema(tmp_path: Path, with_comments: bool) -> None:
+    schema("configuration").validate(tomllib.loads(example(tmp_path, with_comments=with_comments).read_text()))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"sight": "x"},
+        {"site": "a b"},
+        {"mqtt": {"port": 0}},
+        {"mqtt": {"hsot": "x"}},
+        {"encoders": {}},
+        {"encoders": {"a b": {"driver": "x"}}},
+        {"secrets": {"a b": "x"}},
+        {"jobs": {"card_wait_s": 0}},
+    ],
+)
+def test_what_the_schema_refuses_the_program_refuses(change: dict[str, Any]) -> None:
+    document = {**tomllib.loads(EXAMPLE.read_text()), **change}
+    assert not schema("configuration").is_valid(document)
+    with pytest.raises(ValidationError):
+        Settings.model_validate(document)
+
+
+def test_the_trigger_schema_takes_seams_event_and_ours() -> None:
+    trigger = schema("trigger")
+    seam = {
+        "event_id": "e1",
+        "event_type": "access_method.card_encoding_required",
+        "event_description": "A card is needed.",
+        "acs_system_id": "s1",
+        "access_method_id": "am1",
+    }
+    trigger.validate(seam)
+    ours = {**seam, "credential": {"profile": "guest", "starts_at": "2025-07-13T15:00:00Z", "data": {"a": "AAA="}}}
+    trigger.validate(ours)
+    trigger.validate({"id": "e1", "event_type": seam["event_type"], "access_method_id": "am1"})
+    assert not trigger.is_valid({key: value for key, value in seam.items() if key != "event_id"})
+    assert not trigger.is_valid({**seam, "access_method_id": "a/b"})
+    assert not trigger.is_valid({**ours, "credential": {"guest": "x"}})
+    schema("credential").validate(ours["credential"])
