@@ -21,7 +21,7 @@ from typing import Any
 
 import encoder_bridge_simulated  # noqa: F401 - so that the daemons need not import it
 
-from encoder_bridge import app, log, mqtt
+from encoder_bridge import app, log, mqtt, station
 from encoder_bridge.config import load
 from kill.points import Points, install
 
@@ -59,6 +59,7 @@ def _live(order: dict[str, Any]) -> None:
         points = os.open(order["points"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         install(Points(points, order["kill"]))
         mqtt.BACK_OFF_S = (0.05, 0.2)
+        station.REOPEN_S = (0.05, 0.2)
         settings = load(Path(order["config"]), {})
         log.configure(settings.log.level, settings.log.format)
         asyncio.run(app.serve(settings))

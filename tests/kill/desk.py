@@ -45,6 +45,8 @@ class Desk:
         name: level of its topics.
         faults: what goes wrong at its encoders, see `encoder_bridge_simulated.faults`.
         encoders: how many it has.
+        fault_rate: share of the encodes that meet a random fault.
+        seed: of these.
     """
 
     def __init__(
@@ -57,6 +59,8 @@ class Desk:
         requester: Requester,
         faults: Sequence[str] = (),
         encoders: int = 1,
+        fault_rate: float = 0.0,
+        seed: int = 0,
     ) -> None:
         self.folder = folder
         self.name = name
@@ -86,8 +90,9 @@ class Desk:
                 f"name = {json.dumps(f'desk-{number}')}",
                 f"stock = {json.dumps(str(self.stock))}",
                 f"faults = {json.dumps(list(faults))}",
+                f"fault_rate = {fault_rate}",
+                f"seed = {seed + number}",
                 "replug_s = 0.05",
-                "silence_s = 1",
             ]
         (folder / "bridge.toml").write_text("\n".join(lines) + "\n")
 
@@ -102,10 +107,8 @@ class Desk:
             self.daemon.end(signal.SIGKILL)
         self._tap.__exit__(kind, error, trace)
 
-    def start(self, kill: str | None = None) -> Daemon:
-        """Start the daemon and wait until it is on the broker or dead."""
-        self.hearing.listen()
-        before = self.hearing.online
+    def launch(self, kill: str | None = None) -> Daemon:
+        """Start the daemon."""
         self.daemon = Daemon(
             self._nursery,
             config=self.folder / "bridge.toml",
@@ -113,9 +116,16 @@ class Desk:
             log=self.folder / "log",
             kill=kill,
         )
+        return self.daemon
+
+    def start(self, kill: str | None = None) -> Daemon:
+        """Start the daemon and wait until it is on the broker or dead."""
+        self.hearing.listen()
+        before = self.hearing.online
+        daemon = self.launch(kill)
         self.until(lambda: self.hearing.online > before, "the daemon did not come up")
         self.has_session = self.has_session or self.hearing.online > before
-        return self.daemon
+        return daemon
 
     def trigger(self, access_method_id: str) -> None:
         """Ask for a card, or ask again in the same words."""

@@ -6,14 +6,11 @@ import signal
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
-
-from rigs.brokers import Broker
 
 from kill.desk import Desk, Violation
 from kill.judge import Judge
-from kill.nursery import Daemon, Nursery
-from kill.requester import Requester
+from kill.nursery import Daemon
+from kill.rig import Rig
 
 
 @dataclass(slots=True, kw_only=True)
@@ -32,27 +29,6 @@ class Count:
         return (
             f"{self.points:4} points  {self.kills:4} kills  {self.needs:4} needs  {self.reports:4} reports delivered  "
             f"{self.duplicates:3} of them again  missed: {' '.join(self.missed) or 'none'}"
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rig:
-    """What all desks share."""
-
-    broker: Broker
-    nursery: Nursery
-    requester: Requester
-    folder: Path
-
-    def desk(self, name: str, *, faults: Sequence[str] = (), encoders: int = 1) -> Desk:
-        return Desk(
-            self.folder / name,
-            name,
-            broker=self.broker,
-            nursery=self.nursery,
-            requester=self.requester,
-            faults=faults,
-            encoders=encoders,
         )
 
 

@@ -135,7 +135,7 @@ def _name_commits(points: Points) -> None:
         return sqlite.open_store(path, connect)
 
     Commits.__call__ = named  # type: ignore[method-assign]
-    app.open_store = open_store  # type: ignore[assignment]
+    app.open_store = open_store  # type: ignore[assignment, attr-defined]
 
 
 def _note_writes(written: set[int]) -> None:

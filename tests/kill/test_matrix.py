@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
-from rigs.brokers import Mosquitto
 
-from kill.matrix import Rig, record, strike, strike_newborn
-from kill.nursery import Nursery
-from kill.requester import Requester
+from kill.matrix import record, strike, strike_newborn
+from kill.rig import Rig
 
 MUST_BE_THERE = {
     *(
@@ -21,14 +16,6 @@ MUST_BE_THERE = {
     *("subscribe", "puback", "intend", "block", "read_back", "stock.lay_fresh", "stock.lift"),
 }
 """Boundaries that a run without a kill must come by, so that a renamed method does not silently empty the matrix."""
-
-
-@pytest.fixture
-def rig(tmp_path: Path) -> Iterator[Rig]:
-    if reason := Mosquitto.available():
-        pytest.skip(reason)
-    with Mosquitto() as broker, Nursery() as nursery, Requester(broker) as requester:
-        yield Rig(broker=broker, nursery=nursery, requester=requester, folder=tmp_path)
 
 
 def names(points: list[str]) -> set[str]:
