@@ -18,6 +18,7 @@ COMMANDS = {
     "drivers": "encoder_bridge.cli.drivers:drivers",
     "jobs": "encoder_bridge.cli.jobs:jobs",
     "run": "encoder_bridge.cli.run:run",
+    "simulate": "encoder_bridge.cli.simulate:simulate",
 }
 """Name of a command: where it is, as ``module:attribute``."""
 

@@ -1,0 +1,215 @@
+"""`simulate`: the daemon with simulated encoders, for whoever wants to see it or to test against it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from encoder_bridge.cli.command import Command, json_option
+from encoder_bridge.cli.telling import People, Programs, Teller
+from encoder_bridge.errors import ConfigError
+from encoder_bridge.sandbox import address, broker
+from encoder_bridge.sandbox.address import Address
+from encoder_bridge.sandbox.plan import Plan
+from encoder_bridge.sandbox.workspace import Workspace
+
+PASSWORD_VARIABLE = "ENCODER_BRIDGE_SIMULATE_PASSWORD"  # noqa: S105 - the variable's name
+_NO_BROKER = "none is installed, so this runs without MQTT: install mosquitto, or encoder-bridge[nats] with pip"
+
+
+def _faults() -> Mapping[str, str]:
+    """What the simulated driver can do wrong."""
+    from encoder_bridge import plugins
+
+    loaded = plugins.load("simulated")
+    if loaded.driver is None:
+        raise ConfigError(loaded.sentence)
+    faults: Mapping[str, str] = getattr(loaded.driver, "faults", {})
+    return faults
+
+
+class _Fault(click.ParamType[str]):
+    name = "fault"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Take a fault's name, or ``name@k``."""
+        text = str(value)
+        known = _faults()
+        name, sign, block = text.partition("@")
+        if name not in known or (sign and not block.isdecimal()):
+            self.fail(
+                f"{text!r} is none of: {', '.join(known)}; or one of them with @ and a number of blocks", param, ctx
+            )
+        return text
+
+
+class _Url(click.ParamType[Address]):
+    name = "url"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Address:
+        """Take the address of a broker."""
+        try:
+            return value if isinstance(value, Address) else address.parse(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+def _zone(ctx: click.Context, param: click.Parameter, name: str) -> str:
+    from zoneinfo import ZoneInfo
+
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise click.BadParameter(f"{name!r} is no time zone this machine knows.", ctx, param) from None
+    return name
+
+
+class _Simulate(Command):
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List what can go wrong."""
+        with formatter.section("Faults for --fail-next"):
+            formatter.write_dl(list(_faults().items()))
+        super().format_epilog(ctx, formatter)
+
+
+_FOLDER = click.Path(file_okay=False, path_type=Path, resolve_path=True)
+_SECONDS = click.FloatRange(min=0, max=3600)
+
+
+@click.command(cls=_Simulate)
+@click.option("--broker", "broker_address", type=_Url(), help="Use this broker: mqtt[s]://[user@]host[:port].")
+@click.option(
+    "--password-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path, resolve_path=True),
+    help=f"File with the password for --broker, for your eyes only (chmod 600); or set {PASSWORD_VARIABLE}.",
+)
+@click.option(
+    "--ca-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path, resolve_path=True),
+    help="Certificates (PEM) to check the broker of an mqtts:// address against.",
+)
+@click.option("--protocol", type=click.Choice(["5", "3.1.1"]), help="MQTT's version for --broker; 5 unless given.")
+@click.option("--no-broker", is_flag=True, help="Run without MQTT.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(0, 10_000),
+    default=1,
+    show_default=True,
+    help="Triggers to send; with 0 only what an earlier run left in --store is brought to its end.",
+)
+@click.option("--encoders", type=click.IntRange(1, 64), default=1, show_default=True, help="Encoders on the desk.")
+@click.option(
+    "--rate", type=click.FloatRange(min=0, min_open=True), help="Triggers per second; all at once unless given."
+)
+@click.option("--latency", type=_SECONDS, default=0.08, show_default=True, help="Seconds to write a block.")
+@click.option("--place", type=_SECONDS, default=0.8, show_default=True, help="Seconds the clerk takes to lay a card.")
+@click.option(
+    "--fail-next", type=_Fault(), multiple=True, help="What goes wrong next; give it again for the one after."
+)
+@click.option("--card-stock", type=_FOLDER, help="Folder to keep the cards in; else they are removed at the end.")
+@click.option("--store", type=_FOLDER, help="Folder to keep the jobs in (and the cards): a killed run is resumed.")
+@click.option(
+    "--time-zone",
+    default="UTC",
+    show_default=True,
+    callback=_zone,
+    help="The property's time zone, such as Europe/Berlin.",
+)
+@click.option(
+    "--time-limit",
+    type=click.FloatRange(min=0, min_open=True),
+    default=60.0,
+    show_default=True,
+    help="Seconds to wait for the next job's end.",
+)
+@click.option("--once", is_flag=True, help="Exit when the jobs have ended, instead of waiting for more.")
+@click.option("-v", "--verbose", is_flag=True, help="Show the daemon's own log as well, on standard error.")
+@json_option
+@click.pass_context
+def simulate(
+    ctx: click.Context,
+    /,
+    *,
+    broker_address: Address | None,
+    password_file: Path | None,
+    ca_file: Path | None,
+    no_broker: bool,
+    verbose: bool,
+    as_json: bool,
+    **chosen: Any,
+) -> None:
+    """Watch a trigger become a verified card: the real daemon with simulated encoders.
+
+    Without --broker a private mosquitto is started, else a NATS server, else it runs without MQTT.  Nothing needs to be
+    configured.  The exit code is 1 when a job did not end as it should have.
+    """
+    if broker_address and no_broker:
+        raise click.UsageError("--broker and --no-broker contradict each other: give one of them.")
+    if not broker_address and (password_file or ca_file or chosen["protocol"]):
+        raise click.UsageError("--password-file, --ca-file and --protocol belong to --broker: give that as well.")
+    plan = Plan(
+        jobs=chosen["jobs"],
+        encoders=chosen["encoders"],
+        rate=chosen["rate"],
+        latency_s=chosen["latency"],
+        place_s=chosen["place"],
+        faults=chosen["fail_next"],
+        cards=chosen["card_stock"],
+        store=chosen["store"],
+        once=chosen["once"],
+        time_zone=chosen["time_zone"],
+        limit_s=chosen["time_limit"],
+    )
+    teller: Teller = Programs() if as_json else People()
+    with ExitStack() as stack:
+        workspace = stack.enter_context(Workspace.open(plan))
+        name = _NO_BROKER
+        where: Callable[[], Address | None] = lambda: broker_address  # noqa: E731
+        if broker_address:
+            broker_address = replace(broker_address, protocol=chosen["protocol"] or "5", ca_file=ca_file)
+            name = "yours"
+        elif no_broker:
+            name = "none, as you wish"
+        elif found := broker.find():
+            kind, program = found
+            name, where = f"a private {kind.name}", stack.enter_context(broker.private(kind, program))
+        ctx.exit(_play(plan, teller, workspace, name, where, password_file, verbose=verbose))
+
+
+def _play(
+    plan: Plan,
+    teller: Teller,
+    workspace: Workspace,
+    name: str,
+    where: Callable[[], Address | None],
+    password_file: Path | None,
+    *,
+    verbose: bool,
+) -> int:
+    """Play the plan with the broker that `where` waits for."""
+    # The slow imports, while a private broker starts.
+    import asyncio
+
+    from encoder_bridge import log
+    from encoder_bridge.sandbox.play import Play, topics_of
+    from encoder_bridge.sandbox.settings import settings_for
+
+    log.configure("info" if verbose else "error", "text")
+    broker_address = where()
+    password = password_file or workspace.password(os.environ.get(PASSWORD_VARIABLE))
+    settings = settings_for(plan, broker_address, store=workspace.store, cards=workspace.cards, password=password)
+    secret = settings.mqtt_password()
+    if broker_address and secret is not None:
+        broker_address = replace(broker_address, password=secret.decode())
+    teller.broker(name, broker_address, topics_of(settings), workspace.cards, kept=workspace.keeps_cards)
+
+    async def play() -> int:
+        return await Play(plan, settings, broker_address, teller.step).run(teller.summary)
+
+    return asyncio.run(play())

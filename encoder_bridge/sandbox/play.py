@@ -1,0 +1,209 @@
+"""A simulation from its start to its last report."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, closing
+
+from encoder_bridge.app import bridge
+from encoder_bridge.config import Settings
+from encoder_bridge.reports import Outgoing
+from encoder_bridge.sandbox import events
+from encoder_bridge.sandbox.address import Address
+from encoder_bridge.sandbox.outside import Heard, Integrator, Local, OverMqtt, listen, watch
+from encoder_bridge.sandbox.plan import NEVER_ISSUED, Plan
+from encoder_bridge.sandbox.story import End, Step, Story
+from encoder_bridge.sqlite import open_for_reading
+from encoder_bridge.topics import Topics
+
+_INTERRUPTED = 130
+_LEFT_OVER = """
+SELECT access_method_id FROM job WHERE open AND state != 'held'
+UNION SELECT json_extract(body, '$.access_method_id') FROM outbox WHERE kind = 'event'
+"""
+
+
+class Play:
+    """Sends what was planned, follows it and judges it.
+
+    Args:
+        plan: what was asked for.
+        settings: the daemon's configuration.
+        address: the broker, as the integrator reaches it; None: without one.
+        tell: is told each step.
+    """
+
+    def __init__(self, plan: Plan, settings: Settings, address: Address | None, tell: Callable[[Step], None]) -> None:
+        self._plan = plan
+        self._settings = settings
+        self._address = address
+        self._tell = tell
+        self._wanted: list[str] = []
+        self._moved = asyncio.Event()
+        self._stop = asyncio.Event()
+        self._story = Story(tell)
+
+    async def run(self, summarise: Callable[[Sequence[tuple[str, End | None]]], None]) -> int:
+        """Play it.
+
+        Args:
+            summarise: is told, once the planned jobs have ended, how each did; None where it has not ended.
+
+        Returns:
+            the process's exit code.
+
+        Raises:
+            BridgeError: it cannot be played.
+        """
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._interrupt)
+        self._wanted += _left_over(self._settings)
+        if self._wanted:
+            sentence = f"{len(self._wanted)} left by an earlier run: first of all that is brought to its end"
+            self._tell(Step(kind="left_over", who="bridge", sentence=sentence, facts={"access_methods": self._wanted}))
+        async with self._together() as integrator:
+            sending = asyncio.create_task(self._send(integrator))
+            sending.add_done_callback(lambda _: self._moved.set())
+            try:
+                done = await self._all_ended(sending)
+            finally:
+                sending.cancel()
+                await asyncio.gather(sending, return_exceptions=True)
+            summarise([(method, self._story.ends.get(method)) for method in self._wanted])
+            if done and not self._plan.once:
+                await self._stay(integrator)
+        if done:
+            return 0 if self._is_right() else 1
+        return _INTERRUPTED if self._stop.is_set() else 1
+
+    @asynccontextmanager
+    async def _together(self) -> AsyncIterator[Integrator]:
+        """The daemon and the integrator, at work."""
+        if self._address is None:
+            async with bridge(self._settings, listener=listen(self._hear)) as running:
+                watch(running.board, self._hear)
+                yield Local(running.intake, running.topics)
+            return
+        outside = OverMqtt(self._address, topics_of(self._settings), self._hear)
+        async with outside.connected(), bridge(self._settings, listener=_not_called):
+            await outside.daemon_is_online()
+            yield outside
+
+    async def _send(self, integrator: Integrator) -> None:
+        for number in range(self._plan.jobs):
+            if number and self._plan.rate:
+                await asyncio.sleep(1 / self._plan.rate)
+            need = await self._ask(integrator)
+            self._wanted.append(need)
+            self._moved.set()
+
+    async def _ask(self, integrator: Integrator) -> str:
+        """Send one more trigger; the access method it is for."""
+        need = events.new_need()
+        self._story.sent(need.event_id, need.access_method_id)
+        self._tell(
+            Step(
+                kind="trigger_sent",
+                who="trigger",
+                sentence=f"sent: {events.EVENT_TYPE}",
+                access_method_id=need.access_method_id,
+                facts={"event": json.loads(need.payload)},
+            )
+        )
+        await integrator.send(need.payload)
+        return need.access_method_id
+
+    async def _all_ended(self, sending: asyncio.Task[None]) -> bool:
+        """Wait for the ends of all that was sent.
+
+        Returns:
+            False: it was interrupted, or nothing ended for too long.
+        """
+        while not sending.done() or self._open():
+            self._moved.clear()
+            try:
+                async with asyncio.timeout(self._plan.limit_s if self._open() else None):
+                    await self._moved.wait()
+            except TimeoutError:
+                sentence = f"no job has come to its end for {self._plan.limit_s:g} s, given up"
+                self._tell(Step(kind="time_limit", who="bridge", sentence=sentence, tone="bad"))
+                return False
+            if self._stop.is_set():
+                return False
+        sending.result()
+        return True
+
+    async def _stay(self, integrator: Integrator) -> None:
+        """Go on telling what others ask for, and ask again at each Enter, until it is interrupted."""
+        asks = sys.stdin is not None and sys.stdin.isatty()
+        if not asks and self._address is None:
+            self._tell(Step(kind="over", who="bridge", sentence="without a broker nobody else can ask for a card"))
+            return
+        more = "Enter makes another card, " if asks else ""
+        self._tell(Step(kind="staying", who="bridge", sentence=f"waiting for more: {more}Ctrl-C ends this"))
+        loop = asyncio.get_running_loop()
+        sending: set[asyncio.Task[str]] = set()
+
+        def typed() -> None:
+            if not sys.stdin.readline():
+                loop.remove_reader(sys.stdin)
+                self._stop.set()
+                return
+            task = asyncio.create_task(self._ask(integrator))
+            sending.add(task)
+            task.add_done_callback(sending.discard)
+
+        if asks:
+            loop.add_reader(sys.stdin, typed)
+        try:
+            await self._stop.wait()
+        finally:
+            if asks:
+                loop.remove_reader(sys.stdin)
+
+    def _hear(self, heard: Heard) -> None:
+        ended = len(self._story.ends)
+        self._story.hear(heard)
+        if len(self._story.ends) != ended:
+            self._moved.set()
+
+    def _interrupt(self) -> None:
+        self._stop.set()
+        self._moved.set()
+
+    def _open(self) -> bool:
+        return any(method not in self._story.ends for method in self._wanted)
+
+    def _is_right(self) -> bool:
+        """Whether each job was issued, or failed with a fault that was asked for and allows no card."""
+        names = (name.partition("@")[0] for name in self._plan.faults)
+        allowed = Counter(name for name in names if name in NEVER_ISSUED)
+        failed = Counter(end.error_type for end in self._ends() if not end.is_issued)
+        return all(count <= allowed[str(error_type)] for error_type, count in failed.items())
+
+    def _ends(self) -> Iterator[End]:
+        return (self._story.ends[method] for method in self._wanted)
+
+
+def topics_of(settings: Settings) -> Topics:
+    """Where the daemon speaks."""
+    base = settings.mqtt.base if settings.mqtt else "encoder-bridge"
+    return Topics(f"{base}/{settings.site}/{settings.desk}")
+
+
+def _left_over(settings: Settings) -> list[str]:
+    """The access methods for which an earlier run left a job, or a report that nobody has heard."""
+    if not settings.store.exists():
+        return []
+    with closing(open_for_reading(settings.store)) as connection:
+        return [method for (method,) in connection.execute(_LEFT_OVER)]
+
+
+def _not_called(_message: Outgoing) -> None:
+    """With a broker nothing is told in this process."""
