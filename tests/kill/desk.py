@@ -47,6 +47,7 @@ class Desk:
         encoders: how many it has.
         fault_rate: share of the encodes that meet a random fault.
         seed: of these.
+        clerk: `absent` if the test lays the cards.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Desk:
         encoders: int = 1,
         fault_rate: float = 0.0,
         seed: int = 0,
+        clerk: str = "automatic",
     ) -> None:
         self.folder = folder
         self.name = name
@@ -90,6 +92,7 @@ class Desk:
                 f"name = {json.dumps(f'desk-{number}')}",
                 f"stock = {json.dumps(str(self.stock))}",
                 f"faults = {json.dumps(list(faults))}",
+                f'clerk = "{clerk}"',
                 f"fault_rate = {fault_rate}",
                 f"seed = {seed + number}",
                 "replug_s = 0.05",

@@ -24,6 +24,8 @@ class Hearing:
         """The retained state, by access method."""
         self.answers: dict[str, list[dict[str, Any]]] = defaultdict(list)
         """By the trigger's id, those that carry its correlation data."""
+        self.encoder: list[dict[str, Any]] = []
+        """What the encoders said of themselves, in order."""
 
     def listen(self) -> None:
         heard = self._tap.messages
@@ -51,5 +53,7 @@ class Hearing:
             answer = message.json()
             if message.properties.get("CorrelationData") == str(answer["id"]).encode():
                 self.answers[str(answer["id"])].append(answer)
+        elif kind == "encoder":
+            self.encoder.append(message.json())
         elif kind == "availability" and json.loads(message.payload)["state"] == "online":
             self.online += 1
