@@ -13,6 +13,7 @@ import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Literal
 
 import aiomqtt
@@ -26,8 +27,8 @@ from encoder_bridge.board import Board
 from encoder_bridge.commits import Commits
 from encoder_bridge.intake import Envelope, Intake
 from encoder_bridge.log import get_logger
-from encoder_bridge.model import iso
-from encoder_bridge.reports import Outgoing, ReplyAddress
+from encoder_bridge.model import Job, iso
+from encoder_bridge.reports import Outgoing, ReplyAddress, job_state
 from encoder_bridge.store import News, Store
 from encoder_bridge.topics import Topics
 
@@ -129,7 +130,7 @@ class Link:
         self._board = board
         self._info = info
         self._clock = clock
-        self._live: dict[str, str] = {}
+        self._live: dict[str, Job | wire.EncoderState] = {}
         self._changed = asyncio.Event()
         self._log = get_logger("mqtt")
         self.connected = asyncio.Event()
@@ -137,13 +138,13 @@ class Link:
 
     def hear(self, news: News) -> None:
         """Note what was committed."""
-        for access_method_id, body in news.states.items():
+        for access_method_id, job in news.jobs.items():
             topic = self._topics.job(access_method_id)
-            if body is None:
+            if job is None:
                 self._live.pop(topic, None)
             else:
-                self._live[topic] = body
-        if news.outbox or news.states:
+                self._live[topic] = job
+        if news.outbox or news.jobs:
             self._changed.set()
 
     async def run(self) -> None:
@@ -158,7 +159,8 @@ class Link:
         while True:
             started = time()
             try:
-                await self._connection()
+                # A task of its own: up to Python 3.12 a TaskGroup that fails leaves its task marked as cancelled.
+                await asyncio.create_task(self._connection(), name="mqtt connection")
             except* aiomqtt.MqttError as group:
                 lived = time() - started if self.connected.is_set() else 0.0
                 self._log.warning("broker_lost", sentence=_sentence(group), lived_s=round(lived))
@@ -183,6 +185,9 @@ class Link:
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(self._receive(client), name="mqtt receive")
                     await self._greet(client)
+                    # Python 3.11's wait_for, which the client uses, drops a cancellation that meets the awaited answer.
+                    if (task := asyncio.current_task()) and task.cancelling():
+                        raise asyncio.CancelledError
                     self.connected.set()
                     tasks.create_task(self._send(client), name="mqtt send")
             except asyncio.CancelledError:
@@ -199,11 +204,8 @@ class Link:
         ):
             await client.subscribe(topic, **self._subscription())
         standing = await self._commits(self._store.outbox.standing)
-        self._live |= {self._topics.job(method): body for method, body in standing.items()}
-        self._live |= {
-            self._topics.encoder(name): state.model_dump_json(exclude_none=True)
-            for name, state in self._board.encoders.items()
-        }
+        self._live |= {self._topics.job(method): job for method, job in standing.items()}
+        self._live |= {self._topics.encoder(name): state for name, state in self._board.encoders.items()}
         await self._retain(client, self._topics.info, self._info.model_dump_json())
         await self._say_live(client)
         await self._retain(client, self._topics.availability, self._availability("online"))
@@ -298,9 +300,10 @@ class Link:
 
     async def _say_live(self, client: AckClient) -> None:
         while self._live:
-            live, self._live = self._live, {}
+            some = [(topic, self._live.pop(topic)) for topic in list(islice(self._live, _BATCH))]
             async with asyncio.TaskGroup() as tasks:
-                for topic, body in live.items():
+                for topic, what in some:
+                    body = job_state(what).body if isinstance(what, Job) else what.model_dump_json(exclude_none=True)
                     tasks.create_task(self._retain(client, topic, body))
 
     async def _retain(self, client: AckClient, topic: str, body: str) -> None:
@@ -319,7 +322,7 @@ class Link:
         await client.publish(topic, body, qos=1, retain=retain, properties=properties)
 
     def _encoder_changed(self, encoder: str, state: wire.EncoderState) -> None:
-        self._live[self._topics.encoder(encoder)] = state.model_dump_json(exclude_none=True)
+        self._live[self._topics.encoder(encoder)] = state
         self._changed.set()
 
     def _availability(self, state: Literal["online", "offline"]) -> str:

@@ -30,7 +30,7 @@ from encoder_bridge.driver import (
     Withdrawn,
 )
 from encoder_bridge.log import get_logger
-from encoder_bridge.model import Assignment, Problem, iso
+from encoder_bridge.model import Assignment, Job, Problem, iso
 from encoder_bridge.store.work import Work
 
 REOPEN_S = (0.5, 30.0)
@@ -77,7 +77,7 @@ class Station:
         self._wake = asyncio.Event()
         self._desk: AttemptDesk | None = None
         self._buried: tuple[asyncio.Task[Receipt], AttemptDesk] | None = None
-        self._withdrawn: set[int] = set()
+        self._withdrawn: set[tuple[int, int]] = set()
         self._log = get_logger("encoder").bind(encoder=self.name)
         self._show("offline")
 
@@ -85,10 +85,10 @@ class Station:
         """Look for work again."""
         self._wake.set()
 
-    def withdraw(self, job_ids: set[int]) -> None:
-        """Stop asking for a card for these jobs."""
-        self._withdrawn |= job_ids
-        if self._desk and self._desk.job.job_id in job_ids:
+    def withdraw(self, attempts: set[tuple[int, int]]) -> None:
+        """Stop asking for a card in these attempts, each a job's number and its own."""
+        self._withdrawn |= attempts
+        if self._desk and (self._desk.job.job_id, self._desk.job.attempt) in attempts:
             self._desk.withdraw()
 
     async def run(self) -> None:
@@ -165,6 +165,9 @@ class Station:
             log.warning("credential_rejected", sentence=str(error))
             await self._commits(self._work.fail, job, _problem(error), self._clock())
             return False
+        except Exception:
+            await self._blame(job)
+            raise
         desk = AttemptDesk(
             assignment,
             self.name,
@@ -176,7 +179,7 @@ class Station:
             silence_s=device.capabilities.silence_s,
         )
         self._desk = desk
-        if job.job_id in self._withdrawn:
+        if (job.job_id, job.attempt) in self._withdrawn:
             desk.withdraw()
         attempt = asyncio.create_task(
             device.encode(assignment.credential, desk, job.intent),
@@ -224,11 +227,12 @@ class Station:
         try:
             receipt = attempt.result()
         except Withdrawn:
+            if not desk.is_off:
+                await self._broke(desk)
+                raise
             if desk.waited_too_long:
                 log.info("no_card_in_time")
                 await self._commits(self._work.requeue, job, _NO_CARD, now, yields=True)
-            elif not desk.is_off:
-                raise
             return False
         except NoCard as error:
             log.info("no_card", sentence=str(error))
@@ -254,8 +258,10 @@ class Station:
             log.warning("device_unavailable", sentence=str(error), raw=repr(error.raw))
             await self._commits(self._work.requeue, job, _problem(error), now)
             raise
+        except asyncio.CancelledError as error:  # nobody cancels an attempt that has ended: this one is the driver's
+            await self._broke(desk)
+            raise RuntimeError("the driver cancelled itself") from error
         except Exception:
-            log.exception("driver_broke")
             await self._broke(desk)
             raise
         if await self._commits(self._work.issue, job, receipt, now):
@@ -276,10 +282,15 @@ class Station:
         """An error that no driver may raise: after an intent anything may be on the card."""
         if desk.intended or desk.job.intent is not None:
             await self._doubt(desk, _BROKEN)
-        elif await self._commits(self._work.faults, desk.job) + 1 >= MAX_FAULTS:
-            await self._commits(self._work.fail, desk.job, _BROKEN, self._clock())
         else:
-            await self._commits(self._work.requeue, desk.job, _BROKEN, self._clock())
+            await self._blame(desk.job)
+
+    async def _blame(self, job: Job) -> None:
+        """A driver broke before it intended anything: the others first, and not for ever."""
+        if await self._commits(self._work.faults, job) + 1 >= MAX_FAULTS:
+            await self._commits(self._work.fail, job, _BROKEN, self._clock())
+        else:
+            await self._commits(self._work.requeue, job, _BROKEN, self._clock())
 
     async def _bury(self, attempt: asyncio.Task[Receipt], desk: AttemptDesk, grace_s: float, log: Any) -> None:
         """Give up on an attempt that hangs; if it comes back with a receipt after all, that counts."""

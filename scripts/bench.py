@@ -22,14 +22,27 @@ from pathlib import Path
 from typing import Any
 
 import aiomqtt
+import paho.mqtt.client as paho
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
-from rigs.brokers import Mosquitto
+from rigs.brokers import Mosquitto as DurableMosquitto
 
 from encoder_bridge.sqlite import open_store
 
 ROOT = "encoder-bridge/bench/desk"
 DAY_MS = 86_400_000
+
+
+class Mosquitto(DurableMosquitto):
+    """Keeps everything in memory: its own writing to disk is not what is measured."""
+
+    def _command(self) -> list[str]:
+        command = super()._command()
+        configuration = Path(command[-1])
+        lines = configuration.read_text().splitlines()
+        kept = [line for line in lines if not line.startswith(("persistence", "autosave"))]
+        configuration.write_text("\n".join(kept) + "\n")
+        return command
 
 
 def main() -> None:
@@ -180,16 +193,18 @@ def stored_per_second(folder: Path, port: int, count: int, *, history: int) -> f
 def flood(port: int, topic: str, count: int, *, done: Any) -> float:
     """Seconds from the first publish until `done` returns."""
 
-    async def publish() -> None:
-        async with connect(port, max_inflight_messages=1000) as client:
-            for start in range(0, count, 500):
-                chunk = range(start, min(count, start + 500))
-                await asyncio.gather(*(client.publish(topic, trigger(str(number)), qos=1) for number in chunk))
-
+    client = paho.Client(paho.CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
+    client.max_inflight_messages_set(1000)
+    client.connect("127.0.0.1", port)
+    client.loop_start()
     started = time.perf_counter()
-    asyncio.run(publish())
+    for number in range(count):
+        client.publish(topic, trigger(str(number)), qos=1)
     done()
-    return time.perf_counter() - started
+    elapsed = time.perf_counter() - started
+    client.disconnect()
+    client.loop_stop()
+    return elapsed
 
 
 async def sink(settings: dict[str, Any]) -> None:
@@ -350,14 +365,13 @@ def helper(role: str, **settings: Any) -> Iterator[subprocess.Popen[str]]:
         process.stdout.close()
 
 
-def connect(port: int, **options: Any) -> aiomqtt.Client:
+def connect(port: int) -> aiomqtt.Client:
     """A client that sends small packets at once."""
     return aiomqtt.Client(
         "127.0.0.1",
         port,
         protocol=aiomqtt.ProtocolVersion.V5,
         socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
-        **options,
     )
 
 

@@ -38,10 +38,10 @@ class News:
     queue: bool = False
     """A job became ready, ended or changed."""
     outbox: bool = False
-    withdrawn: set[int] = field(default_factory=set)
-    """Jobs that an encoder may still be asking a card for, and must not."""
-    states: dict[str, str | None] = field(default_factory=dict)
-    """Access method to its newest job's state as JSON; None: told through the outbox."""
+    withdrawn: set[tuple[int, int]] = field(default_factory=set)
+    """Job and attempt, for which an encoder may still be asking for a card, and must not."""
+    jobs: dict[str, Job | None] = field(default_factory=dict)
+    """Access method to its newest job; None: that has ended, and the outbox tells it."""
 
 
 class Ledger:
@@ -60,7 +60,7 @@ class Ledger:
     def take_news(self) -> News | None:
         """What happened since the last call; None if nothing."""
         news, self.news = self.news, News()
-        return news if news.queue or news.outbox or news.withdrawn or news.states else None
+        return news if news.queue or news.outbox or news.withdrawn or news.jobs else None
 
     def jobs(self, where: str, parameters: tuple[Any, ...] = ()) -> list[Job]:
         """The jobs that a WHERE clause, a constant of this package, finds."""
@@ -94,13 +94,11 @@ class Ledger:
         ).fetchone()
         return found is not None
 
-    def added(self, job_id: int, now: int) -> Job:
+    def added(self, job: Job, now: int) -> None:
         """Announce a job that was just inserted."""
         if self._open is not None:
             self._open += 1
-        job = self.job(job_id)
         self._tell(job, now)
-        return job
 
     def move(self, job: Job, to: State, now: int, *, error: Problem | None = None) -> Job:
         """Move a job along one arrow of `MOVES` and tell the world.
@@ -120,7 +118,7 @@ class Ledger:
                 self._open -= 1
             self.drop_contents(job.job_id)
         if (job.state is State.WAITING_FOR_CARD and to is not State.WRITING) or (job.state is State.UNSURE and ended):
-            self.news.withdrawn.add(job.job_id)
+            self.news.withdrawn.add((job.job_id, job.attempt))
         moved = self.job(job.job_id)
         self._tell(moved, now)
         return moved
@@ -143,7 +141,7 @@ class Ledger:
         """Give the present state another reason."""
         self.execute("UPDATE job SET error = ? WHERE job_id = ?", (to_json(problem), job.job_id))
         self.news.queue = True
-        self.news.states[job.access_method_id] = reports.job_state(self.job(job.job_id)).body
+        self.news.jobs[job.access_method_id] = self.job(job.job_id)
 
     def log(
         self,
@@ -185,10 +183,9 @@ class Ledger:
                 job = reports.being_deleted(job)
             self.send(reports.event(job, store_id=self._store_id, now=now), now)
             self._answer_all(job, now)
-        state = reports.job_state(job)
         if ended:
-            self.send(state, now)
-        self.news.states[job.access_method_id] = None if ended else state.body
+            self.send(reports.job_state(job), now)
+        self.news.jobs[job.access_method_id] = None if ended else job
 
     def _answer_all(self, job: Job, now: int) -> None:
         """Answer everybody who asked for this job and named an address."""

@@ -13,7 +13,7 @@ from encoder_bridge.errors import MalformedMessage
 from encoder_bridge.model import BEGUN, NOT_BEGUN, Job, Problem, State, to_ms
 from encoder_bridge.reports import ReplyAddress
 from encoder_bridge.store.ledger import Ledger
-from encoder_bridge.store.rows import to_json
+from encoder_bridge.store.rows import COLUMNS, to_job, to_json
 
 CARD_ENCODING_REQUIRED = "access_method.card_encoding_required"
 DELETED = "access_method.deleted"
@@ -252,10 +252,10 @@ class Needs:
 
     def _insert(self, trigger: wire.Trigger, held: Problem | None, *, is_reissue: bool, now: int) -> Job:
         origin = trigger.model_dump(include={"acs_system_id", "workspace_id", "access_grant_ids"}, exclude_none=True)
-        (job_id,) = self._execute(
-            """INSERT INTO job (access_method_id, state, open, place, encoder, profile, credential, origin, event_id,
+        row = self._execute(
+            f"""INSERT INTO job (access_method_id, state, open, place, encoder, profile, credential, origin, event_id,
                                 occurred_at, is_reissue, created_at, state_at, expires_at, error)
-               VALUES (?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING job_id""",
+               VALUES (?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING {COLUMNS}""",  # noqa: S608
             (
                 trigger.access_method_id,
                 State.HELD if held else State.QUEUED,
@@ -273,9 +273,11 @@ class Needs:
                 to_json(held),
             ),
         ).fetchone()
+        job = to_job(row)
         if trigger.credential:
-            self._put_secrets(job_id, trigger.credential)
-        return self._ledger.added(job_id, now)
+            self._put_secrets(job.job_id, trigger.credential)
+        self._ledger.added(job, now)
+        return job
 
     def _put_secrets(self, job_id: int, block: wire.CredentialBlock) -> None:
         if block.fields:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from encoder_bridge import reports
+from encoder_bridge.model import Job
 from encoder_bridge.reports import Outgoing, ReplyAddress
 from encoder_bridge.store.ledger import Ledger
 
@@ -38,8 +38,6 @@ class Outbox:
         for report_id in report_ids:
             self._execute("DELETE FROM outbox WHERE report_id = ?", (report_id,))
 
-    def standing(self) -> dict[str, str]:
-        """The state of every access method's newest open job, as JSON."""
-        return {
-            job.access_method_id: reports.job_state(job).body for job in self._ledger.jobs("WHERE open ORDER BY job_id")
-        }
+    def standing(self) -> dict[str, Job]:
+        """Every access method's newest open job."""
+        return {job.access_method_id: job for job in self._ledger.jobs("WHERE open ORDER BY job_id")}
