@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
@@ -322,6 +323,14 @@ def test_a_damaged_store_is_told(file: Path) -> None:
     done = run("jobs", "list", "--config", file)
     assert done.exit_code == 74
     assert "file is not a database" in done.stderr
+
+
+def test_a_store_without_its_tables_is_told(file: Path) -> None:
+    with closing(sqlite3.connect(file.parent / "jobs.sqlite")) as connection:
+        connection.execute(f"PRAGMA user_version = {sqlite.SCHEMA_VERSION}")
+    done = run("jobs", "list", "--config", file)
+    assert done.exit_code == 74
+    assert done.stderr.startswith(f"The store {file.parent}/jobs.sqlite cannot be read (no such table: job).")
 
 
 def test_a_fault_of_this_program_is_logged_and_exits_with_70(file: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -211,6 +212,9 @@ def test_no_error_quotes_a_value(tmp_path: Path) -> None:
     canary = "canary-Tr0ub4dor"
     text = SMALLEST + f"password = '{canary}'\n[mqtt]\nhost = 'u:{canary}@h'\npassword = '{canary}'\nport='{canary}'\n"
     assert canary not in refusal(tmp_path, text)
+    with pytest.raises(ValueError, match="validation errors") as caught:
+        Settings.model_validate(tomllib.loads(text))
+    assert canary not in str(caught.value)
 
 
 def test_nothing_of_a_driver_is_in_the_repr(tmp_path: Path) -> None:
@@ -263,11 +267,12 @@ def test_a_credential_of_systemd_is_found_by_its_bare_name_whatever_its_mode(tmp
             (folder / name).write_bytes(f"from-{folder.name}".encode())
             (folder / name).chmod(0o440)
     text = SMALLEST + '[secrets]\na = "vendor"\nb = "./vendor"\nc = "../credentials/../etc/vendor"\n'
+    text += f'd = "{credentials}/../etc/vendor"\n'
     text += '[mqtt]\nusername = "u"\npassword_file = "mqtt-password"\n'
     settings = load(written(etc, text), {"CREDENTIALS_DIRECTORY": str(credentials)})
     assert settings.secret("a") == b"from-credentials"
     assert settings.mqtt_password() == b"from-credentials"
-    for name in ("b", "c"):
+    for name in ("b", "c", "d"):
         with pytest.raises(ConfigError, match="other users"):
             settings.secret(name)
     outside = load(written(etc, text), {})

@@ -104,7 +104,8 @@ def test_libraries_are_heard_from_warnings_on_even_when_everything_is_logged() -
 
 
 def test_configuring_again_replaces_the_stream() -> None:
-    first, second = listen(), listen()
+    first, second = listen(), io.StringIO()
+    log.configure("info", "json", stream=second, environ={})
     logger.info("once")
     assert not first.getvalue()
     assert len(lines(second)) == 1
@@ -210,6 +211,14 @@ def test_a_secret_is_replaced_wherever_it_turns_up(form: str) -> None:
     assert "canary" not in said
     assert SECRET.hex() not in said.lower().replace(" ", "")
     assert said.count("\n") == 7
+
+
+def test_no_rest_of_a_secret_is_left_that_begins_like_another() -> None:
+    stream = listen()
+    for secret in (b"canary", b"canary-and-more", b"canary-and"):
+        redaction.conceal(secret)
+    logger.info("it is canary-and-more")
+    assert line(stream)["event"] == "it is …"
 
 
 def test_a_very_short_secret_does_not_blot_out_the_log() -> None:

@@ -141,7 +141,7 @@ def test_what_is_no_driver_is_refused(install: Install, source: str, why: str) -
 @pytest.mark.parametrize(
     ("port", "update"),
     [
-        ((PORT[0] - 1, 9), "the driver"),
+        ((PORT[0] - 1, 0), "the driver"),
         ((PORT[0] + 1, 0), "encoder-bridge"),
         ((PORT[0], PORT[1] + 1), "encoder-bridge"),
     ],
