@@ -29,6 +29,7 @@ from encoder_bridge.driver import (
     Unsure,
     Withdrawn,
 )
+from encoder_bridge.errors import StoreError
 from encoder_bridge.log import get_logger
 from encoder_bridge.model import Assignment, Job, Problem, iso
 from encoder_bridge.store.work import Work
@@ -106,6 +107,8 @@ class Station:
                     await self._serve(device)
             except DeviceUnavailable as error:
                 self._offline(Problem(type=error.error_type, message=str(error)))
+            except StoreError:
+                raise
             except Exception:  # noqa: BLE001 - whatever a driver does, the other encoders work on
                 self._log.exception("driver_broke")
                 self._offline(_BROKEN)
@@ -129,6 +132,7 @@ class Station:
                     await self._idle(lost, ready_at)
                 elif await self._attend(device, assignment):
                     await self._await_lift(device, lost)
+            lost.result()
         finally:
             lost.cancel()
         raise DeviceUnavailable("The encoder is gone: plug it in again.")
@@ -136,16 +140,22 @@ class Station:
     async def _idle(self, lost: asyncio.Task[None], ready_at: int | None) -> None:
         timeout = None if ready_at is None else max(0, ready_at - self._clock()) / 1000
         woken = asyncio.create_task(self._wake.wait())
-        await asyncio.wait({lost, woken}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-        woken.cancel()
+        try:
+            await asyncio.wait({lost, woken}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            woken.cancel()
 
     async def _await_lift(self, device: Encoder, lost: asyncio.Task[None]) -> None:
         """Arm for the next job only when the last card is off, where the device can tell."""
         if isinstance(device, Sensing):
             self._board.amend(self.name, prompt="lift_card")
             lifted = asyncio.create_task(device.lifted())
-            await asyncio.wait({lost, lifted}, return_when=asyncio.FIRST_COMPLETED)
-            lifted.cancel()
+            try:
+                await asyncio.wait({lost, lifted}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                ended = not lifted.cancel()
+            if ended:
+                lifted.result()
             self._show("idle")
 
     async def _attend(self, device: Encoder, assignment: Assignment) -> bool:
@@ -208,12 +218,14 @@ class Station:
         while not attempt.done():
             desk.stirred.clear()
             stirred = asyncio.create_task(desk.stirred.wait())
-            await asyncio.wait(
-                {attempt, stirred},
-                timeout=max(0.0, desk.limit - time()),
-                return_when=asyncio.FIRST_COMPLETED,
-            )
-            stirred.cancel()
+            try:
+                await asyncio.wait(
+                    {attempt, stirred},
+                    timeout=max(0.0, desk.limit - time()),
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+            finally:
+                stirred.cancel()
             if attempt.done() or time() < desk.limit:
                 continue
             if desk.intended or desk.is_off:
