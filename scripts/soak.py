@@ -61,7 +61,16 @@ def _storm(folder: Path, chance: random.Random) -> Tally:
             points = record(rig, "record")
             fault_rate = chance.choice((0.0, 0.05, 0.2))
             trouble = chance.choice((0.0, 0.1, 0.3))
-            storm = Storm(rig, chance, points, desks=DESKS, fault_rate=fault_rate, broker_trouble=trouble)
+            kills = chance.random() < 0.5
+            storm = Storm(
+                rig,
+                chance,
+                points,
+                desks=DESKS,
+                fault_rate=fault_rate,
+                broker_trouble=trouble,
+                broker_kills=kills,
+            )
             return storm.rage(ROUNDS)
         except Violation:
             shutil.copy(rig.broker.folder / "broker.log", folder / "broker.log")
