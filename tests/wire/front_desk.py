@@ -53,12 +53,15 @@ class Lines(logging.Handler):
     def __init__(self) -> None:
         super().__init__()
         self._lines: list[dict[str, Any]] = []
+        self.warnings: list[str] = []
         self._changed = threading.Condition()
 
     def emit(self, record: logging.LogRecord) -> None:
         line = dict(record.msg) if isinstance(record.msg, dict) else {"event": record.getMessage()}
         with self._changed:
             self._lines.append(line)
+            if record.levelno >= logging.WARNING:
+                self.warnings.append(f"{record.name}: {line['event']}")
             self._changed.notify_all()
 
     def of(self, event: str) -> list[dict[str, Any]]:
@@ -112,6 +115,7 @@ class InThread(Running):
         with contextlib.suppress(RuntimeError):  # it ended by itself
             self._loop.call_soon_threadsafe(self._ending.set)
         self._thread.join(20)
+        assert not self._thread.is_alive(), "the bridge does not end"
         root = logging.getLogger()
         root.removeHandler(self.lines)
         root.setLevel(self._level)
@@ -235,11 +239,18 @@ class FrontDesk:
         self.start()
 
     def times_online(self) -> int:
-        return sum(self._is_online(heard) for heard in self.tap.messages)
+        return len({heard.payload for heard in self.tap.messages if self._is_online(heard)})
 
     def wait_online(self, count: int, timeout: float = 20.0) -> None:
-        """Return when the bridge has said so many times that it is online."""
-        self.tap.wait_for_many(count, self._is_online, timeout)
+        """Return when the bridge has said so many times that it is online, redeliveries not counted."""
+        said: set[bytes] = set()
+
+        def enough(heard: Heard) -> bool:
+            if self._is_online(heard):
+                said.add(heard.payload)
+            return len(said) >= count
+
+        self.tap.wait_for(enough, timeout)
 
     def publish(self, below: str, body: object, *options: str) -> None:
         """Publish below the desk's topics."""
