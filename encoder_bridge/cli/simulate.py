@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,9 @@ import click
 
 from encoder_bridge.cli.command import Command, json_option
 from encoder_bridge.cli.telling import People, Programs, Teller
-from encoder_bridge.errors import ConfigError
-from encoder_bridge.sandbox import address, broker
-from encoder_bridge.sandbox.address import Address
+from encoder_bridge.errors import BrokerError, ConfigError
+from encoder_bridge.sandbox import addresses, broker
+from encoder_bridge.sandbox.addresses import Address, Protocol
 from encoder_bridge.sandbox.plan import Plan
 from encoder_bridge.sandbox.workspace import Workspace
 
@@ -49,13 +49,15 @@ class _Fault(click.ParamType[str]):
         return text
 
 
-class _Url(click.ParamType[Address]):
+class _Broker(click.ParamType[Address | broker.Kind]):
     name = "url"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Address:
-        """Take the address of a broker."""
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Address | broker.Kind:
+        """Take the address of a broker, or the name of one that can be started."""
+        if value in broker.KINDS:
+            return broker.KINDS[value]
         try:
-            return value if isinstance(value, Address) else address.parse(str(value))
+            return value if isinstance(value, Address) else addresses.parse(str(value))
         except ValueError as error:
             self.fail(str(error), param, ctx)
 
@@ -78,12 +80,35 @@ class _Simulate(Command):
         super().format_epilog(ctx, formatter)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Opened:
+    """The broker of this run."""
+
+    name: str
+    where: Callable[[], Address | None]
+    protocol: Protocol | None
+    ca_file: Path | None
+    password_file: Path | None
+
+    def address(self) -> Address | None:
+        """Wait until it can be used."""
+        found = self.where()
+        if found and self.protocol:
+            found = replace(found, protocol=self.protocol)
+        return replace(found, ca_file=self.ca_file) if found else None
+
+
 _FOLDER = click.Path(file_okay=False, path_type=Path, resolve_path=True)
 _SECONDS = click.FloatRange(min=0, max=3600)
 
 
 @click.command(cls=_Simulate)
-@click.option("--broker", "broker_address", type=_Url(), help="Use this broker: mqtt[s]://[user@]host[:port].")
+@click.option(
+    "--broker",
+    "chosen_broker",
+    type=_Broker(),
+    help="Use this broker, mqtt[s]://[user@]host[:port]; or start a private one, mosquitto or nats.",
+)
 @click.option(
     "--password-file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path, resolve_path=True),
@@ -94,7 +119,7 @@ _SECONDS = click.FloatRange(min=0, max=3600)
     type=click.Path(exists=True, dir_okay=False, path_type=Path, resolve_path=True),
     help="Certificates (PEM) to check the broker of an mqtts:// address against.",
 )
-@click.option("--protocol", type=click.Choice(["5", "3.1.1"]), help="MQTT's version for --broker; 5 unless given.")
+@click.option("--protocol", type=click.Choice(["5", "3.1.1"]), help="MQTT's version; 5 unless given, but for NATS.")
 @click.option("--no-broker", is_flag=True, help="Run without MQTT.")
 @click.option(
     "--jobs",
@@ -136,7 +161,7 @@ def simulate(
     ctx: click.Context,
     /,
     *,
-    broker_address: Address | None,
+    chosen_broker: Address | broker.Kind | None,
     password_file: Path | None,
     ca_file: Path | None,
     no_broker: bool,
@@ -149,10 +174,10 @@ def simulate(
     Without --broker a private mosquitto is started, else a NATS server, else it runs without MQTT.  Nothing needs to be
     configured.  The exit code is 1 when a job did not end as it should have.
     """
-    if broker_address and no_broker:
+    if chosen_broker and no_broker:
         raise click.UsageError("--broker and --no-broker contradict each other: give one of them.")
-    if not broker_address and (password_file or ca_file or chosen["protocol"]):
-        raise click.UsageError("--password-file, --ca-file and --protocol belong to --broker: give that as well.")
+    if (password_file or ca_file) and not isinstance(chosen_broker, Address):
+        raise click.UsageError("--password-file and --ca-file belong to the --broker of an address: give that as well.")
     plan = Plan(
         jobs=chosen["jobs"],
         encoders=chosen["encoders"],
@@ -169,30 +194,31 @@ def simulate(
     teller: Teller = Programs() if as_json else People()
     with ExitStack() as stack:
         workspace = stack.enter_context(Workspace.open(plan))
-        name = _NO_BROKER
-        where: Callable[[], Address | None] = lambda: broker_address  # noqa: E731
-        if broker_address:
-            broker_address = replace(broker_address, protocol=chosen["protocol"] or "5", ca_file=ca_file)
-            name = "yours"
-        elif no_broker:
-            name = "none, as you wish"
-        elif found := broker.find():
-            kind, program = found
-            name, where = f"a private {kind.name}", stack.enter_context(broker.private(kind, program))
-        ctx.exit(_play(plan, teller, workspace, name, where, password_file, verbose=verbose))
+        name, where = _choose(stack, chosen_broker, no_broker=no_broker)
+        opened = _Opened(
+            name=name, where=where, protocol=chosen["protocol"], ca_file=ca_file, password_file=password_file
+        )
+        ctx.exit(_play(plan, teller, workspace, opened, verbose=verbose))
 
 
-def _play(
-    plan: Plan,
-    teller: Teller,
-    workspace: Workspace,
-    name: str,
-    where: Callable[[], Address | None],
-    password_file: Path | None,
-    *,
-    verbose: bool,
-) -> int:
-    """Play the plan with the broker that `where` waits for."""
+def _choose(
+    stack: ExitStack, chosen: Address | broker.Kind | None, *, no_broker: bool
+) -> tuple[str, Callable[[], Address | None]]:
+    """What to call the broker, and what to call for its address once everything else is ready."""
+    if isinstance(chosen, Address):
+        return "yours", lambda: chosen
+    if no_broker:
+        return "none, as you wish", lambda: None
+    found = broker.find(chosen)
+    if found is None and chosen is not None:
+        raise BrokerError(f"{chosen.name} is not installed: {chosen.install}.")
+    if found is None:
+        return _NO_BROKER, lambda: None
+    kind, program = found
+    return f"a private {kind.name}", stack.enter_context(broker.private(kind, program))
+
+
+def _play(plan: Plan, teller: Teller, workspace: Workspace, opened: _Opened, *, verbose: bool) -> int:
     # The slow imports, while a private broker starts.
     import asyncio
 
@@ -201,15 +227,15 @@ def _play(
     from encoder_bridge.sandbox.settings import settings_for
 
     log.configure("info" if verbose else "error", "text")
-    broker_address = where()
-    password = password_file or workspace.password(os.environ.get(PASSWORD_VARIABLE))
-    settings = settings_for(plan, broker_address, store=workspace.store, cards=workspace.cards, password=password)
+    address = opened.address()
+    password = opened.password_file or workspace.password(os.environ.get(PASSWORD_VARIABLE))
+    settings = settings_for(plan, address, store=workspace.store, cards=workspace.cards, password=password)
     secret = settings.mqtt_password()
-    if broker_address and secret is not None:
-        broker_address = replace(broker_address, password=secret.decode())
-    teller.broker(name, broker_address, topics_of(settings), workspace.cards, kept=workspace.keeps_cards)
+    if address and secret is not None:
+        address = replace(address, password=secret.decode())
+    teller.broker(opened.name, address, topics_of(settings), workspace.cards, kept=workspace.keeps_cards)
 
     async def play() -> int:
-        return await Play(plan, settings, broker_address, teller.step).run(teller.summary)
+        return await Play(plan, settings, address, teller.step).run(teller.summary)
 
     return asyncio.run(play())

@@ -11,8 +11,8 @@ from typing import Any, Protocol
 
 import click
 
-from encoder_bridge.sandbox.address import Address
-from encoder_bridge.sandbox.story import End, Step, Tone
+from encoder_bridge.sandbox.addresses import Address
+from encoder_bridge.sandbox.story import Step, Tone, Verdict
 from encoder_bridge.topics import Topics
 
 _COLOURS: Mapping[Tone, Mapping[str, Any]] = {
@@ -34,7 +34,7 @@ class Teller(Protocol):
     def step(self, step: Step) -> None:
         """Say what has just happened."""
 
-    def summary(self, ends: Sequence[tuple[str, End | None]]) -> None:
+    def summary(self, verdicts: Sequence[Verdict]) -> None:
         """Say how it ended."""
 
 
@@ -81,11 +81,19 @@ class Programs(Teller):
             about["access_method_id"] = step.access_method_id
         self._say(about | dict(step.facts))
 
-    def summary(self, ends: Sequence[tuple[str, End | None]]) -> None:
+    def summary(self, verdicts: Sequence[Verdict]) -> None:
         """See `Teller`."""
-        issued = sum(1 for _, end in ends if end and end.is_issued)
-        about = {"step": "end", "jobs": len(ends), "issued": issued, "is_issued": bool(ends) and issued == len(ends)}
-        self._say(about | {"outcomes": {method: _outcome(end) for method, end in ends}})
+        issued = sum(verdict.is_issued for verdict in verdicts)
+        self._say(
+            {
+                "step": "end",
+                "jobs": len(verdicts),
+                "issued": issued,
+                "is_issued": bool(verdicts) and issued == len(verdicts),
+                "is_right": all(verdict.is_right for verdict in verdicts),
+                "outcomes": {verdict.access_method_id: verdict.outcome for verdict in verdicts},
+            }
+        )
 
     @staticmethod
     def _say(about: Mapping[str, Any]) -> None:
@@ -112,8 +120,9 @@ class People(Teller):
             self._line(f"{click.style('Broker', bold=True)}  {name} at {address}, {version}. Watch it from elsewhere:")
             self._line(f"  mosquitto_sub {at} -v -t '{topics.root}/#'")
             self._line("and ask for a card of your own (with new ids for every card):")
-            self._line(f"  mosquitto_pub {at} -q 1 -t {topics.trigger} \\")
-            self._line('    -m \'{"event_type": "access_method.card_encoding_required",')
+            self._line(f"  mosquitto_pub {at} -q 1 \\")
+            self._line(f"    -t {topics.trigger} -m '{{")
+            self._line('    "event_type": "access_method.card_encoding_required",')
             self._line('    "event_id": "event-1", "access_method_id": "method-1"}\'')
         else:
             self._line(f"{click.style('Broker', bold=True)}  {name}")
@@ -140,22 +149,24 @@ class People(Teller):
         else:
             self._line(text)
 
-    def summary(self, ends: Sequence[tuple[str, End | None]]) -> None:
+    def summary(self, verdicts: Sequence[Verdict]) -> None:
         """See `Teller`."""
         self._line("")
-        if len(ends) == 1 and ends[0][1]:
+        if len(verdicts) == 1 and verdicts[0].end:
             self._line("The report, as it was told:")
-            for line in _packed(ends[0][1].report):
+            for line in _packed(verdicts[0].end.report):
                 self._line(line)
             self._line("")
-        issued = sum(1 for _, end in ends if end and end.is_issued)
-        for method, end in ends:
-            if end is None or not end.is_issued:
-                self._line(click.style(f"is_issued: false ({_outcome(end)}) for {method}", fg="yellow"))
-        if issued:
-            count = "" if len(ends) == 1 else f" for {issued} of {len(ends)} access methods"
+        for verdict in verdicts:
+            if not verdict.is_issued:
+                right = ", as it has to be" if verdict.is_right else ""
+                sentence = f"is_issued: false{right} ({verdict.outcome})"
+                name = "" if len(verdicts) == 1 else f"  {_short(verdict.access_method_id)}"
+                self._line(click.style(sentence + name, fg="green" if verdict.is_right else "red", bold=True))
+        if issued := sum(verdict.is_issued for verdict in verdicts):
+            count = "" if len(verdicts) == 1 else f" for {issued} of {len(verdicts)} access methods"
             self._line(click.style(f"is_issued: true{count}", fg="green", bold=True))
-        elif not ends:
+        elif not verdicts:
             self._line("Nothing was asked for.")
 
     def _method(self, step: Step) -> str:
@@ -181,12 +192,6 @@ class People(Teller):
         is_due = done == 1 or half != self._halves.get(step.who)
         self._halves[step.who] = half
         return is_due
-
-
-def _outcome(end: End | None) -> str:
-    if end is None:
-        return "not ended"
-    return "issued" if end.is_issued else end.error_type or str(end.report.get("state"))
 
 
 def _short(identifier: str) -> str:
@@ -216,7 +221,11 @@ def _packed(table: Mapping[str, Any], indent: str = "") -> list[str]:
             lines[-1] += f" {member}"
         elif isinstance(value, dict) and len(indent) + 2 + len(member) > _WIDTH:
             first, *others, last = _packed(value, f"{indent}  ")
-            lines += [f"{indent}  {json.dumps(key)}: {first}", *others, last + end]
+            lines += [
+                f"{indent}  {json.dumps(key)}: {first}",
+                *(other.removeprefix(" ") for other in others),
+                last + end,
+            ]
         else:
             lines.append(f"{indent}  {member}")
     return [*lines, f"{indent}}}"]

@@ -3,7 +3,7 @@
 ::
 
     plan      what was asked for on the command line
-    address   where a broker is, read from a URL
+    addresses where a broker is, read from a URL
     broker    a private broker that ends with us
     workspace the folders of jobs and cards
     settings  the daemon's configuration for a plan

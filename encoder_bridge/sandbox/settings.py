@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from encoder_bridge.config import Settings
-from encoder_bridge.sandbox.address import Address
+from encoder_bridge.sandbox.addresses import Address
 from encoder_bridge.sandbox.plan import Plan
 
 SITE = "demo"

@@ -76,6 +76,29 @@ class End:
     report: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """How one of the planned jobs did."""
+
+    access_method_id: str
+    end: End | None
+    """None: it has not ended."""
+    is_right: bool
+    """Whether it was issued, or failed with a fault that was asked for and allows no card."""
+
+    @property
+    def is_issued(self) -> bool:
+        """Whether there is a card."""
+        return self.end is not None and self.end.is_issued
+
+    @property
+    def outcome(self) -> str:
+        """One word for it."""
+        if self.end is None:
+            return "not_ended"
+        return "issued" if self.end.is_issued else self.end.error_type or str(self.end.report.get("state"))
+
+
 class Story:
     """Follows what is told and knows how every access method ended.
 
@@ -89,7 +112,7 @@ class Story:
         self._sent: dict[str, str] = {}
         self._events: set[str] = set()
         self._encoders: dict[str, dict[str, Any]] = {}
-        self._doubts: dict[str, str] = {}
+        self._said: dict[str, set[str]] = {}
 
     def sent(self, event_id: str, access_method_id: str) -> None:
         """Note a trigger of ours."""
@@ -149,10 +172,10 @@ class Story:
             sentence, tone = _ENDS.get(body["event_type"], (body["event_description"], "plain"))
             if error:
                 sentence = f"{sentence}: {error['message']}"
-                self._doubts[method] = error["message"]
-            yield Step(
-                kind=body["state"], who="bridge", sentence=sentence, tone=tone, access_method_id=method, facts=facts
-            )
+            if error is None or body["state"] not in _GO_ON or self._is_news("event", error):
+                yield Step(
+                    kind=body["state"], who="bridge", sentence=sentence, tone=tone, access_method_id=method, facts=facts
+                )
         if body["state"] not in _GO_ON:
             self.ends[method] = End(is_issued=body["is_issued"], error_type=error and error["type"], report=body)
 
@@ -182,14 +205,14 @@ class Story:
         self._encoders[name] = now
         state, error, method = now.get("state"), now.get("error"), now.get("access_method_id")
         if state in {"offline", "hung"}:
-            if error and error != before.get("error"):
+            if error and error != before.get("error") and self._is_news(state, error):
                 yield Step(kind=state, who=name, sentence=error["message"], tone="bad", facts={"error": error})
             return
         if before.get("state") in {"offline", "hung"} and before.get("error"):
             yield Step(kind="online", who=name, sentence="the encoder is back", tone="good")
         waits = state == "waiting_for_card"
         is_new = waits and (before.get("since"), before.get("access_method_id")) != (now["since"], method)
-        if error and is_new and self._doubts.pop(str(method), None) != error["message"]:
+        if error and is_new and self._is_news("problem", error):
             yield Step(
                 kind="problem",
                 who=name,
@@ -212,6 +235,7 @@ class Story:
             )
         done, total = now.get("done"), now.get("total")
         if total and (done, method) != (before.get("done"), before.get("access_method_id")):
+            self._said.clear()
             yield Step(
                 kind="writing",
                 who=name,
@@ -219,6 +243,18 @@ class Story:
                 access_method_id=method,
                 facts={"done": done, "total": total},
             )
+
+    def _is_news(self, source: str, error: Mapping[str, Any]) -> bool:
+        """Whether a problem was not told yet: an encoder, its next prompt and an event all tell of the same one.
+
+        A source that repeats itself tells of another.
+        """
+        sources = self._said.setdefault(error["message"], set())
+        is_news = not sources or source in sources
+        if is_news:
+            sources.clear()
+        sources.add(source)
+        return is_news
 
 
 def _is_ours(heard: Heard) -> bool:
