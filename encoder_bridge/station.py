@@ -274,6 +274,7 @@ class Station:
             await self._broke(desk)
             raise RuntimeError("the driver cancelled itself") from error
         except Exception:
+            log.exception("driver_broke")
             await self._broke(desk)
             raise
         if await self._commits(self._work.issue, job, receipt, now):
