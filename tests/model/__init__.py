@@ -1,0 +1,1 @@
+"""Store and stations together, in a time of their own, against a reference and with crashes."""
