@@ -1,6 +1,6 @@
 """Measure the bridge against what it stands on; prints one table, ratios from one run on one machine.
 
-    scripts/bench [--quick] [--only latency|ingest|idle]
+scripts/bench [--quick] [--only latency|ingest|idle]
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ async def take_turns(port: int, rounds: int) -> tuple[list[float], list[float]]:
 
 async def echo(settings: dict[str, Any]) -> None:
     """Receive, write a line, sync it, publish."""
-    with Path(settings["file"]).open("ab", buffering=0) as file:
+    with Path(settings["file"]).open("ab", buffering=0) as file:  # noqa: ASYNC230 - that is the baseline
         async with connect(settings["port"]) as client:
             await client.subscribe("bench/in", qos=1)
             print("ready", flush=True)
@@ -167,7 +167,8 @@ def bare_rows(path: Path, count: int) -> float:
 def received_per_second(port: int, count: int) -> float:
     """The ceiling: our client, acknowledging at once."""
     with helper("--sink", port=port, count=count) as process:
-        elapsed = flood(port, "bench/sink", count, done=lambda: process.stdout.readline())
+        assert process.stdout
+        elapsed = flood(port, "bench/sink", count, done=process.stdout.readline)
     return count / elapsed
 
 
@@ -248,9 +249,15 @@ def remember(store: Path, count: int) -> None:
                   '{"evidence":"read_back","card":null,"note":{}}', ?2 - i * 1000 FROM n""",
         (count, now),
     )
-    connection.execute("INSERT INTO event (event_id, digest, received_at, job_id) SELECT event_id, x'00', created_at, job_id FROM job")
+    connection.execute(
+        """INSERT INTO event (event_id, digest, received_at, job_id)
+           SELECT event_id, x'00', created_at, job_id FROM job""",
+    )
     for what in ("prompted", "intended", "issued"):
-        connection.execute("INSERT INTO attempt (job_id, attempt, at, what) SELECT job_id, 1, state_at, ? FROM job", (what,))
+        connection.execute(
+            "INSERT INTO attempt (job_id, attempt, at, what) SELECT job_id, 1, state_at, ? FROM job",
+            (what,),
+        )
     connection.execute("COMMIT")
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     connection.close()
@@ -354,7 +361,8 @@ async def wait_online(port: int) -> None:
 def helper(role: str, **settings: Any) -> Iterator[subprocess.Popen[str]]:
     """Another process of this program, once it is ready."""
     Path(settings.get("file", ".")).parent.mkdir(exist_ok=True)
-    process = subprocess.Popen([sys.executable, __file__, role, json.dumps(settings)], stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, __file__, role, json.dumps(settings)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout
     try:
         process.stdout.readline()

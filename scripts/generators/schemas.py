@@ -10,6 +10,8 @@ from pydantic import BaseModel
 from encoder_bridge.config import Settings
 from encoder_bridge.wire import CredentialBlock, Trigger
 
+from .docstrings import describe
+
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
@@ -36,7 +38,8 @@ def configuration_schema() -> str:
 
 
 def _schema(model: type[BaseModel], title: str) -> dict[str, Any]:
-    return {"$schema": _DIALECT, **model.model_json_schema(), "title": title}
+    described = describe(model.model_json_schema(), CredentialBlock, Trigger)
+    return {"$schema": _DIALECT, **described, "title": title}
 
 
 def _text(schema: dict[str, Any]) -> str:
