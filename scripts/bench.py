@@ -23,6 +23,7 @@ from typing import Any
 
 import aiomqtt
 import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 from rigs.brokers import Mosquitto as DurableMosquitto
@@ -194,7 +195,7 @@ def stored_per_second(folder: Path, port: int, count: int, *, history: int) -> f
 def flood(port: int, topic: str, count: int, *, done: Any) -> float:
     """Seconds from the first publish until `done` returns."""
 
-    client = paho.Client(paho.CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
+    client = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
     client.max_inflight_messages_set(1000)
     client.connect("127.0.0.1", port)
     client.loop_start()

@@ -22,5 +22,5 @@ def _texts(model: type[BaseModel]) -> dict[str, str]:
     texts: dict[str, str] = {}
     for ancestor in reversed(model.__mro__):
         if issubclass(ancestor, BaseModel) and ancestor is not BaseModel:
-            texts |= extract_docstrings_from_cls(ancestor)
+            texts |= extract_docstrings_from_cls(ancestor, use_inspect=True)
     return texts
