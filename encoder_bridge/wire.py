@@ -183,8 +183,8 @@ StateWord = Literal[
 class Response(_Block):
     """Answer to a trigger or a request; `accepted` and every later word are said only after they are on disk."""
 
-    id: str | None
-    """The `id` or `event_id` of what is answered; null where it could not be read."""
+    id: str | None = None
+    """The `id` or `event_id` of what is answered; left out where it could not be read."""
     status: Status
     access_method_id: str | None = None
     state: StateWord | None = None
