@@ -2,9 +2,10 @@
 
     python -m kill.daemon
 
-Reads JSON lines: ``{"config": path, "points": path, "log": path, "kill": "name@n" or null}`` starts a daemon that runs
-the real `encoder_bridge.app.serve` and answers with its process id; ``{"reap": pid}`` waits for its end and answers
-with the wait status.  The daemons die with the nursery, and the nursery ends with its standard input.
+Reads JSON lines: ``{"config": path, "points": path, "log": path, "kill": "name@n" or null, "broken": name or null}``
+starts a daemon that runs the real `encoder_bridge.app.serve` and answers with its process id; ``{"reap": pid}`` waits
+for its end and answers with the wait status.  The daemons die with the nursery, and the nursery ends with its standard
+input.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import encoder_bridge_simulated  # noqa: F401 - so that the daemons need not imp
 
 from encoder_bridge import app, log, mqtt, station
 from encoder_bridge.config import load
+from kill.broken import BREAK
 from kill.points import Points, install
 
 _PR_SET_PDEATHSIG = 1
@@ -57,6 +59,8 @@ def _live(order: dict[str, Any]) -> None:
             os.dup2(file, number)
             os.close(file)
         points = os.open(order["points"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        if order["broken"]:
+            BREAK[order["broken"]]()
         install(Points(points, order["kill"]))
         mqtt.BACK_OFF_S = (0.05, 0.2)
         station.REOPEN_S = (0.05, 0.2)

@@ -19,7 +19,6 @@ from kill.hearing import Hearing
 from kill.nursery import Daemon, Nursery
 from kill.requester import Requester
 
-PATIENCE_S = 15.0
 _LOOK_EVERY_S = 0.004
 
 CREDENTIAL = {
@@ -48,6 +47,8 @@ class Desk:
         fault_rate: share of the encodes that meet a random fault.
         seed: of these.
         clerk: `absent` if the test lays the cards.
+        broken: a promise that its daemons break, see `kill.broken`.
+        patience_s: how long anything may take.
     """
 
     def __init__(
@@ -63,6 +64,8 @@ class Desk:
         fault_rate: float = 0.0,
         seed: int = 0,
         clerk: str = "automatic",
+        broken: str | None = None,
+        patience_s: float = 15.0,
     ) -> None:
         self.folder = folder
         self.name = name
@@ -71,10 +74,13 @@ class Desk:
         self.triggers: dict[str, dict[str, Any]] = {}
         """By access method."""
         self._nursery = nursery
+        self._broken = broken
+        self._patience_s = patience_s
         self._requester = requester
         self._tap = Tap(broker, f"{self.root}/#")
         self.hearing = Hearing(self._tap, self.root)
         self.daemon: Daemon | None = None
+        self._marks = 0
         self.has_session = False
         """Whether the broker keeps messages for this desk."""
         folder.mkdir(parents=True, exist_ok=True)
@@ -118,6 +124,7 @@ class Desk:
             points=self.folder / "points",
             log=self.folder / "log",
             kill=kill,
+            broken=self._broken,
         )
         return self.daemon
 
@@ -148,13 +155,13 @@ class Desk:
             correlation=body["event_id"].encode(),
         )
 
-    def until(self, condition: Callable[[], bool], failing: str, timeout: float = PATIENCE_S) -> bool:
+    def until(self, condition: Callable[[], bool], failing: str) -> bool:
         """Listen until a condition holds or the daemon is dead; returns whether it holds.
 
         Raises:
             Violation: neither came true in time, or the daemon died of itself.
         """
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + self._patience_s
         while True:
             died = self.daemon is None or self.daemon.is_dead(_LOOK_EVERY_S)
             self.hearing.listen()
@@ -166,6 +173,14 @@ class Desk:
                 return False
             if time.monotonic() > deadline:
                 raise self.violation(failing)
+
+    def catch_up(self) -> None:
+        """Hear everything that the broker had from the daemon until now."""
+        self._marks += 1
+        mark = f"{self.root}/mark/{self._marks}"
+        self._requester.publish(mark, {})
+        self._tap.wait_for(lambda heard: heard.topic == mark)
+        self.hearing.listen()
 
     def is_told(self, access_method_id: str) -> bool:
         """Whether the end of the need was reported, retained and answered."""

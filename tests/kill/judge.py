@@ -30,7 +30,7 @@ class Judge:
         Raises:
             Violation: it is not.
         """
-        self._desk.hearing.listen()
+        self._desk.catch_up()
         for method in access_method_ids:
             for event in self._desk.hearing.issued(method):
                 file = self._desk.stock / f"{event['card']['uid']}.card"
@@ -47,7 +47,7 @@ class Judge:
         Raises:
             Violation: something else is the case.
         """
-        self._desk.hearing.listen()
+        self._desk.catch_up()
         files = {path.stem: path.read_bytes() for path in self._desk.stock.glob("*.card")}
         cards = {uid: read_card(file) for uid, file in files.items()}
         torn = [uid for uid, card in cards.items() if card == "torn"]

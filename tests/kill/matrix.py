@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any
 
 from kill.desk import Desk, Violation
 from kill.judge import Judge
@@ -32,15 +33,16 @@ class Count:
         )
 
 
-def record(rig: Rig, name: str, prelude: str | None = None) -> list[str]:
+def record(rig: Rig, name: str, prelude: str | None = None, **settings: Any) -> list[str]:
     """Every point that one need comes by, from the start of the daemon to its orderly stop.
 
     Args:
         rig: see `Rig`.
         name: of a new desk.
         prelude: kill the daemon here first; what follows is recorded.
+        settings: of the desk.
     """
-    with rig.desk(name) as desk:
+    with rig.desk(name, **settings) as desk:
         _begin(desk, "recorded", prelude)
         daemon = _run(desk, "recorded", None)
         assert daemon.status == 0
@@ -48,7 +50,9 @@ def record(rig: Rig, name: str, prelude: str | None = None) -> list[str]:
         return daemon.reached()
 
 
-def strike(rig: Rig, name: str, points: Sequence[str], prelude: str | None = None, *, desks: int = 3) -> Count:
+def strike(
+    rig: Rig, name: str, points: Sequence[str], prelude: str | None = None, *, desks: int = 3, **settings: Any
+) -> Count:
     """Kill at each of the points, each in a need of its own, on some desks at once; see `record`.
 
     Raises:
@@ -56,7 +60,9 @@ def strike(rig: Rig, name: str, points: Sequence[str], prelude: str | None = Non
     """
     grown = [point for point in points if not point.startswith("commit.migrate.")]
     with ThreadPoolExecutor(desks) as pool:
-        shares = [pool.submit(_chain, rig, f"{name}-{at}", grown[at::desks], prelude) for at in range(desks)]
+        shares = [
+            pool.submit(_chain, rig.desk(f"{name}-{at}", **settings), grown[at::desks], prelude) for at in range(desks)
+        ]
         return _sum(share.result() for share in shares)
 
 
@@ -71,13 +77,13 @@ def strike_newborn(rig: Rig, name: str, points: Sequence[str], *, desks: int = 3
         return _sum(pool.map(lambda each: _newborn(rig, f"{name}-{each[0]}", each[1]), enumerate(start)))
 
 
-def _chain(rig: Rig, name: str, points: Sequence[str], prelude: str | None) -> Count:
+def _chain(desk: Desk, points: Sequence[str], prelude: str | None) -> Count:
     count = Count()
-    with rig.desk(name) as desk:
+    with desk:
         judge = Judge(desk)
         for number, point in enumerate(points):
             count.points += 1
-            method = f"{name}.{number}"
+            method = f"{desk.name}.{number}"
             for _ in range(2):  # a point that depends on how messages were batched may not come the first time
                 count.needs += 1
                 killed = _strike(desk, judge, method, point, prelude)
@@ -100,7 +106,7 @@ def _strike(desk: Desk, judge: Judge, method: str, point: str, prelude: str | No
         rest = desk.start()
         if method not in desk.triggers:
             desk.trigger(method)
-        if not desk.until(lambda: desk.is_told(method), f"{method} was not reported"):
+        if not desk.until(lambda: desk.is_told(method) and desk.owes_nothing(), f"{method} was not reported"):
             raise desk.violation("the daemon died without a kill")
         rest.end(signal.SIGKILL)
         judge.at_the_end(method)
@@ -136,7 +142,9 @@ def _newborn(rig: Rig, method: str, point: str) -> Count:
         killed = desk.start(point).was_killed
         daemon = desk.start()
         desk.trigger(method)
-        if not desk.until(lambda: desk.is_told(method), f"killed at {point}: {method} was not reported"):
+        if not desk.until(
+            lambda: desk.is_told(method) and desk.owes_nothing(), f"killed at {point}: {method} was not reported"
+        ):
             raise desk.violation("the daemon died without a kill")
         daemon.end(signal.SIGTERM)
         Judge(desk).at_the_end(method)

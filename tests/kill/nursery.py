@@ -50,10 +50,12 @@ class Nursery:
 class Daemon:
     """One running bridge."""
 
-    def __init__(self, nursery: Nursery, *, config: Path, points: Path, log: Path, kill: str | None) -> None:
+    def __init__(
+        self, nursery: Nursery, *, config: Path, points: Path, log: Path, kill: str | None, broken: str | None
+    ) -> None:
         self._nursery = nursery
         self._points = points
-        order = {"config": str(config), "points": str(points), "log": str(log), "kill": kill}
+        order = {"config": str(config), "points": str(points), "log": str(log), "kill": kill, "broken": broken}
         self.pid = nursery.ask(order)
         self._ends = os.pidfd_open(self.pid)
         self._poll = select.poll()

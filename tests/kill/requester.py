@@ -41,8 +41,9 @@ class Requester:
         self._client.disconnect()
         self._client.loop_stop()
 
-    def publish(self, topic: str, body: dict[str, Any], *, answer_to: str, correlation: bytes) -> None:
+    def publish(self, topic: str, body: dict[str, Any], *, answer_to: str = "", correlation: bytes = b"") -> None:
         properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-        properties.ResponseTopic = answer_to
-        properties.CorrelationData = correlation
+        if answer_to:
+            properties.ResponseTopic = answer_to
+            properties.CorrelationData = correlation
         self._client.publish(topic, json.dumps(body), qos=1, properties=properties)

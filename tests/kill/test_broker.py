@@ -30,7 +30,7 @@ FAULTS = (
 @pytest.mark.slow
 def test_needs_end_well_while_daemons_and_broker_die(rig: Rig) -> None:
     points = record(rig, "record")
-    tally = Storm(rig, random.Random(SEED), points).rage(40)
+    tally = Storm(rig, random.Random(SEED), points).rage(60)
     print(f"\nseed {SEED}: {tally}")
     assert tally.failed == 0
     assert tally.kills > 40
@@ -41,7 +41,7 @@ def test_needs_end_well_while_daemons_and_broker_die(rig: Rig) -> None:
 @pytest.mark.slow
 def test_needs_end_well_while_daemons_die_brokers_restart_and_encoders_fail(rig: Rig) -> None:
     points = record(rig, "record")
-    tally = Storm(rig, random.Random(SEED), points, faults=FAULTS, broker_kills=False).rage(25)
+    tally = Storm(rig, random.Random(SEED), points, faults=FAULTS, broker_kills=False).rage(40)
     print(f"\nseed {SEED}: {tally}")
     assert tally.failed == 0
     assert tally.unsure

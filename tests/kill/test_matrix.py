@@ -57,6 +57,6 @@ def test_a_second_kill_while_a_finished_card_is_looked_at_again_costs_nothing(ri
 
 
 def assert_complete(points: list[str], missed: list[str]) -> None:
-    """What is missed must be the n-th of something of which another was struck, and seldom."""
-    assert names(points) - names([point for point in points if point not in missed]) == set()
-    assert len(missed) <= len(points) // 10
+    """How messages and commits were batched decides how often some points come; the first of each always comes."""
+    assert [point for point in missed if point.endswith("@1")] == []
+    assert len(missed) <= len(points) // 5
