@@ -131,6 +131,7 @@ class Link:
         self._info = info
         self._clock = clock
         self._live: dict[str, Job | wire.EncoderState] = {}
+        self._announced_at: str | None = None
         self._changed = asyncio.Event()
         self._log = get_logger("mqtt")
         self.connected = asyncio.Event()
@@ -202,12 +203,13 @@ class Link:
             self._topics.availability,
             *self._broker.trigger_topics,
         ):
-            await client.subscribe(topic, **self._subscription())
+            await client.subscribe(topic, **self._subscription(topic))
         standing = await self._commits(self._store.outbox.standing)
         self._live |= {self._topics.job(method): job for method, job in standing.items()}
         self._live |= {self._topics.encoder(name): state for name, state in self._board.encoders.items()}
         await self._retain(client, self._topics.info, self._info.model_dump_json())
         await self._say_live(client)
+        self._announced_at = self._announced_at or iso(self._clock())
         await self._retain(client, self._topics.availability, self._availability("online"))
 
     async def _part(self, client: AckClient) -> None:
@@ -261,7 +263,8 @@ class Link:
             other = wire.Availability.model_validate_json(payload)
         except ValueError:
             return
-        if other.state == "online" and other.instance != self._info.instance:
+        is_later = self._announced_at is not None and (other.since or "") > self._announced_at
+        if other.instance != self._info.instance and is_later:  # an earlier word is that of our own last life
             self._log.error(
                 "namesake",
                 sentence="Another bridge answers under this site and desk: give one of them another desk.",
@@ -332,9 +335,11 @@ class Link:
             instance=self._info.instance,
         ).model_dump_json()
 
-    def _subscription(self) -> dict[str, Any]:
+    def _subscription(self, topic: str) -> dict[str, Any]:
         if self._broker.is_v5:
-            return {"options": SubscribeOptions(qos=1, retainAsPublished=True, retainHandling=2)}
+            # A namesake that took our session over has heard its own words; what it left retained is ours to hear.
+            handling = 0 if topic == self._topics.availability else 2
+            return {"options": SubscribeOptions(qos=1, retainAsPublished=True, retainHandling=handling)}
         return {"qos": 1}
 
     def _v5(self, packet: int, **values: Any) -> Properties | None:
