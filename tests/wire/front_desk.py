@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -67,6 +67,11 @@ class Lines(logging.Handler):
     def of(self, event: str) -> list[dict[str, Any]]:
         with self._changed:
             return [line for line in self._lines if line["event"] == event]
+
+    @property
+    def all(self) -> list[dict[str, Any]]:
+        with self._changed:
+            return list(self._lines)
 
     def wait_for(self, event: str, count: int = 1, timeout: float = 10.0) -> dict[str, Any]:
         """The latest line of this event, once there are so many."""
@@ -203,6 +208,16 @@ class FrontDesk:
         self.bridge = runs(self._configuration, environ or {})
         self._runs = False
 
+    @classmethod
+    @contextlib.contextmanager
+    def idle(cls, *arguments: Any, **settings: Any) -> Iterator[FrontDesk]:
+        """A desk that is not started yet."""
+        desk = cls(*arguments, **settings)
+        try:
+            yield desk
+        finally:
+            desk.__exit__(None, None, None)
+
     def __enter__(self) -> Self:
         self.start()
         return self
@@ -282,6 +297,11 @@ class FrontDesk:
             return body.get("id") == message_id and status in (None, body["status"])
 
         return self.tap.wait_for(fits).json()
+
+    def stands(self, access_method_id: str, state: str) -> Any:
+        """The body of the state of this access method's job, once it stands there."""
+        topic, word = f"{self.root}/job/{access_method_id}", f'"state":"{state}"'.encode()
+        return self.tap.wait_for(lambda heard: heard.topic == topic and word in heard.payload).json()
 
     def answered(self, body: object, *options: str) -> Any:
         """Publish a trigger and take the next answer on the default topic, whatever its id; for use one at a time."""
