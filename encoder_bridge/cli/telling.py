@@ -134,6 +134,8 @@ class People(Teller):
     def step(self, step: Step) -> None:
         """See `Teller`."""
         offset = self._clock()
+        if step.kind == "stopping" and self._is_terminal:
+            self._line("")  # after the terminal's own ^C
         is_progress = step.kind == "writing"
         if is_progress and not self._is_terminal and not self._is_due(step):
             return

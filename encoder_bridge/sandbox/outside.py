@@ -186,17 +186,23 @@ class OverMqtt:
         Raises:
             BrokerError: the broker cannot be had.
         """
-        running = asyncio.create_task(self._run(), name="integrator")
-        ready = asyncio.create_task(self._connected.wait())
         try:
-            await asyncio.wait({running, ready}, return_when=asyncio.FIRST_COMPLETED)
-            if running.done():
-                running.result()
-            yield
-        finally:
-            ready.cancel()
-            running.cancel()
-            await asyncio.gather(ready, running, return_exceptions=True)
+            async with asyncio.TaskGroup() as tasks:
+                running = tasks.create_task(self._run(), name="integrator")
+                await self._connected.wait()
+                try:
+                    yield
+                finally:
+                    running.cancel()
+        except BaseExceptionGroup as group:
+            raise _first(group) from None
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 def _sentence(address: Address, error: Exception) -> str:

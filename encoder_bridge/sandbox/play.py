@@ -61,7 +61,7 @@ class Play:
             BridgeError: it cannot be played.
         """
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._interrupt)
         self._wanted += _left_over(self._settings)
         if self._wanted:

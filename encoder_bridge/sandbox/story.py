@@ -23,7 +23,7 @@ _PROMPTS = {
     "lift_card": "lift the card",
 }
 _EVIDENCE = {
-    "read_back": "the card was read back and carries what was asked for",
+    "read_back": "read back: the card carries what was asked for",
     "control_plane": "the access system says that the card was made",
     "attested": "the encoder says so, nothing could be read back",
 }
