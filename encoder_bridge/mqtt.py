@@ -133,7 +133,7 @@ class Link:
         self._live: dict[str, Job | wire.EncoderState] = {}
         self._announced_at: str | None = None
         self._changed = asyncio.Event()
-        self._log = get_logger("mqtt")
+        self._log = get_logger("broker")  # aiomqtt sets the level of the logger called mqtt
         self.connected = asyncio.Event()
         board.watch(self._encoder_changed)
 
