@@ -377,3 +377,9 @@ def test_the_help_lists_every_fault() -> None:
     shown = run("--help").stdout
 
     assert all(name in shown for name in FAULTS)
+
+
+@needs_mosquitto
+def test_the_daemons_own_log_is_shown_on_request() -> None:
+    assert "broker_connected" in run("--once", "--verbose", *QUICK).stderr
+    assert run("--once", *QUICK).stderr == ""
