@@ -128,6 +128,11 @@ class Storm:
             time.sleep(chance.uniform(0, _LONGEST_S / 2))
             chance.choice(self._ways)()
         for desk in self._desks:
+            if chance.random() < 0.5:
+                moment = chance.uniform(time.monotonic(), until)
+                desk.until(lambda moment=moment: time.monotonic() > moment, "")  # type: ignore[misc]
+                self._ask(desk)
+        for desk in self._desks:
             desk.until(lambda: time.monotonic() > until, "")
             self._end(desk)
 
