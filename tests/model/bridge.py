@@ -52,7 +52,7 @@ class Bridge:
         )
         self.store = Store(self.connection, rules)
         self._running = self._loop.create_task(self._run())
-        self._loop.spin()
+        self._loop.spin(1)
 
     async def _run(self) -> None:
         store, world = self.store, self.world
