@@ -265,7 +265,7 @@ async def _feed_watchdog(commits: Commits, store: Store) -> None:
     if within is None:
         return
     while True:
-        await commits(store.outbox.pending, 0)
+        await commits.relaxed(store.outbox.pending, 0)
         systemd.notify(WATCHDOG="1")
         await asyncio.sleep(within / 2)
 

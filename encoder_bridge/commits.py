@@ -1,7 +1,10 @@
 """Group commit: one worker thread runs store operations and makes all that have arrived durable with one sync.
 
 An operation is a plain function over the store; it runs inside a transaction and a savepoint of its own, so that one
-that raises leaves nothing behind and disturbs no neighbour.  `await commits(operation, ...)` returns after COMMIT.
+that raises leaves nothing behind and disturbs no neighbour.  ``await commits(operation, ...)`` returns when the change
+is on disk.  ``await commits.relaxed(operation, ...)`` is for what may be undone by a power cut, as only a part of the
+last changes ever is: it is committed without a sync of its own (``synchronous=NORMAL``) and reaches the disk with the
+next durable commit, never after it.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from encoder_bridge.errors import StoreError
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_Item = tuple[Callable[[], object], "asyncio.Future[Any]"]
+_Item = tuple[Callable[[], object], "asyncio.Future[Any]", bool]
 _Result = tuple["asyncio.Future[Any]", object, BaseException | None]
 _BATCH = 256
 
@@ -58,6 +61,7 @@ class Commits:
         self._loop = asyncio.get_running_loop()
         self._arrived: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._broken: StoreError | None = None
+        self._full = True
         self._thread = threading.Thread(target=self._work, name="commits")
         self._thread.start()
 
@@ -70,16 +74,26 @@ class Commits:
             StoreError: nothing of this or any later operation was stored.
             Exception: what the operation raised; it left no trace.
         """
-        if self._broken:
-            raise self._broken
-        done: asyncio.Future[T] = self._loop.create_future()
-        self._arrived.put((lambda: operation(*args, **kwargs), done))
-        return await asyncio.shield(done)
+        return await self._hand_in(lambda: operation(*args, **kwargs), durable=True)
+
+    async def relaxed(self, operation: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run `operation`, which only reads or whose loss in a power cut does no harm; else as a call.
+
+        A killed process loses nothing of it.
+        """
+        return await self._hand_in(lambda: operation(*args, **kwargs), durable=False)
 
     async def close(self) -> None:
         """Finish what has arrived and end the thread; the connection stays the caller's."""
         self._arrived.put(None)
         await asyncio.to_thread(self._thread.join)
+
+    async def _hand_in(self, operation: Callable[[], T], *, durable: bool) -> T:
+        if self._broken:
+            raise self._broken
+        done: asyncio.Future[T] = self._loop.create_future()
+        self._arrived.put((operation, done, durable))
+        return await asyncio.shield(done)
 
     def _work(self) -> None:
         closing = False
@@ -110,8 +124,9 @@ class Commits:
         try:
             if self._broken:
                 raise self._broken
+            self._synchronize(any(durable for *_, durable in items))
             execute("BEGIN IMMEDIATE")
-            for operation, done in items:
+            for operation, done, _ in items:
                 execute("SAVEPOINT operation")
                 try:
                     results.append((done, operation(), None))
@@ -124,8 +139,13 @@ class Commits:
             execute("COMMIT")
         except (sqlite3.Error, StoreError) as error:
             self._broken = self._broken or _unusable(error)
-            return [(done, None, self._broken) for _, done in items], None
+            return [(done, None, self._broken) for _, done, _ in items], None
         return results, self._take_news()
+
+    def _synchronize(self, full: bool) -> None:
+        if full != self._full:
+            self._connection.execute(f"PRAGMA synchronous = {'FULL' if full else 'NORMAL'}")
+            self._full = full
 
     def _deliver(self, results: list[_Result], news: object) -> None:
         if news is not None:

@@ -30,10 +30,10 @@ class LocalReporter:
         """Deliver until cancelled."""
         while True:
             self._changed.clear()
-            owed = await self._commits(self._store.outbox.pending, _BATCH)
+            owed = await self._commits.relaxed(self._store.outbox.pending, _BATCH)
             for message in owed:
                 self._listener(message)
             if owed:
-                await self._commits(self._store.outbox.told, [message.report_id for message in owed])
+                await self._commits.relaxed(self._store.outbox.told, [message.report_id for message in owed])
             else:
                 await self._changed.wait()

@@ -204,7 +204,7 @@ class Link:
             *self._broker.trigger_topics,
         ):
             await client.subscribe(topic, **self._subscription(topic))
-        standing = await self._commits(self._store.outbox.standing)
+        standing = await self._commits.relaxed(self._store.outbox.standing)
         self._live |= {self._topics.job(method): job for method, job in standing.items()}
         self._live |= {self._topics.encoder(name): state for name, state in self._board.encoders.items()}
         await self._retain(client, self._topics.info, self._info.model_dump_json())
@@ -273,12 +273,12 @@ class Link:
     async def _send(self, client: AckClient) -> None:
         while True:
             self._changed.clear()
-            owed = await self._commits(self._store.outbox.pending, _BATCH)
+            owed = await self._commits.relaxed(self._store.outbox.pending, _BATCH)
             if owed:
                 async with asyncio.TaskGroup() as tasks:
                     for message in owed:
                         tasks.create_task(self._tell(client, message))
-                await self._commits(self._store.outbox.told, [message.report_id for message in owed])
+                await self._commits.relaxed(self._store.outbox.told, [message.report_id for message in owed])
             if len(owed) < _BATCH:
                 # What is owed goes first: the retained state of an ended job must not overwrite its successor's.
                 await self._say_live(client)

@@ -127,7 +127,7 @@ class Station:
             while not lost.done():
                 self._wake.clear()
                 self._withdrawn.clear()
-                assignment, ready_at = await self._commits(self._work.claim, self.name, self._clock())
+                assignment, ready_at = await self._commits.relaxed(self._work.claim, self.name, self._clock())
                 if assignment is None:
                     await self._idle(lost, ready_at)
                 elif await self._attend(device, assignment):
@@ -287,7 +287,7 @@ class Station:
         now = self._clock()
         if not desk.intended and desk.job.intent is None:
             await self._commits(self._work.intend, desk.job, self.name, Intent(card=None), now)
-        faults = await self._commits(self._work.faults, desk.job)
+        faults = await self._commits.relaxed(self._work.faults, desk.job)
         retry_at = now + min(60, 2**faults - 1) * 1000
         await self._commits(self._work.doubt, desk.job, problem, now, retry_at=retry_at)
 
@@ -300,10 +300,10 @@ class Station:
 
     async def _blame(self, job: Job) -> None:
         """A driver broke before it intended anything: the others first, and not for ever."""
-        if await self._commits(self._work.faults, job) + 1 >= MAX_FAULTS:
+        if await self._commits.relaxed(self._work.faults, job) + 1 >= MAX_FAULTS:
             await self._commits(self._work.fail, job, _BROKEN, self._clock())
         else:
-            await self._commits(self._work.requeue, job, _BROKEN, self._clock())
+            await self._commits(self._work.requeue, job, _BROKEN, self._clock(), blames=True)
 
     async def _bury(self, attempt: asyncio.Task[Receipt], desk: AttemptDesk, grace_s: float, log: Any) -> None:
         """Give up on an attempt that hangs; if it comes back with a receipt after all, that counts."""
