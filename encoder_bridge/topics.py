@@ -54,6 +54,8 @@ class Topics:
 
     def may_reply(self, topic: str, allowed: Sequence[str]) -> bool:
         """Whether an address that a message brought may be written to: our own responses and what is allowed."""
+        if "+" in topic or "#" in topic:  # not every broker refuses a response topic that nobody can publish to
+            return False
         if topic == self.trigger or topic.startswith(self.request("")):
             return False
         return any(matches(pattern, topic) for pattern in (self.response("#"), *allowed))
