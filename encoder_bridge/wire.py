@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -270,6 +271,8 @@ class Info(_Block):
 
 
 _Model = TypeVar("_Model", bound=_Incoming)
+_PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]{1,64}|\[key\]")
+"""A key that an error may name; any other may hold anything."""
 
 
 def parse(model: type[_Model], payload: bytes) -> _Model:
@@ -295,11 +298,11 @@ def _malformed(error: ValidationError, payload: bytes) -> MalformedMessage:
     first: Any = error.errors(include_input=False, include_url=False, include_context=False)[0]
     if first["type"] == "json_invalid":
         return MalformedMessage("invalid_json", "The message is not JSON: send one UTF-8 JSON object.")
-    where = ".".join(str(part) for part in first["loc"]) or "the message"
+    where = ".".join(str(part) if _PLAIN_KEY.fullmatch(str(part)) else "…" for part in first["loc"]) or "the message"
     kind = "missing_field" if first["type"] == "missing" else "invalid_message"
     if first["type"] in {"invalid_message", "invalid_validity"}:
         kind, sentence = first["type"], f"{where}: {first['msg']}"
-    elif first["type"] in {"timezone_aware", "datetime_from_date_parsing"}:
+    elif first["type"] == "timezone_aware":
         kind = "missing_time_zone"
         sentence = f"{where} has no time zone: send it with Z or an offset, such as 2025-07-13T15:00:00Z."
     elif first["type"] == "missing":
