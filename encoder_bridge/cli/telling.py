@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import click
 
 from encoder_bridge.sandbox.addresses import Address
-from encoder_bridge.sandbox.story import Step, Tone, Verdict
+from encoder_bridge.sandbox.steps import Step, Tone, Verdict
 from encoder_bridge.topics import Topics
 
 _COLOURS: Mapping[Tone, Mapping[str, Any]] = {

@@ -17,7 +17,8 @@ from encoder_bridge.sandbox import events
 from encoder_bridge.sandbox.addresses import Address
 from encoder_bridge.sandbox.outside import Heard, Integrator, Local, OverMqtt, listen, watch
 from encoder_bridge.sandbox.plan import NEVER_ISSUED, Plan
-from encoder_bridge.sandbox.story import Step, Story, Verdict
+from encoder_bridge.sandbox.steps import Step, Verdict
+from encoder_bridge.sandbox.story import Story
 from encoder_bridge.sqlite import open_for_reading
 from encoder_bridge.topics import Topics
 
