@@ -29,8 +29,13 @@ from encoder_bridge_simulated.plastic import Plastic
 from encoder_bridge_simulated.stock import Stock
 
 from encoder_bridge import app, mqtt, sqlite
-from encoder_bridge.commits import Commits, Connection
+from encoder_bridge.commits import Connection
 from encoder_bridge.desk import AttemptDesk
+from encoder_bridge.store.needs import Needs
+from encoder_bridge.store.outbox import Outbox
+from encoder_bridge.store.requests import Requests
+from encoder_bridge.store.retention import Retention
+from encoder_bridge.store.work import Work
 
 Name = Callable[..., str]
 
@@ -86,10 +91,11 @@ class Transactions:
         self._group = group
 
     def execute(self, sql: str, parameters: Any = (), /) -> Any:
+        if sql.startswith("BEGIN"):
+            self._group.clear()
         if sql != "COMMIT":
             return self._real.execute(sql, parameters)
         names = list(dict.fromkeys(self._group)) or ["migrate"]
-        self._group.clear()
         for name in names:
             self._points.reach(f"commit.{name}.before")
         result = self._real.execute(sql, parameters)
@@ -118,14 +124,19 @@ def install(points: Points) -> None:
 
 def _name_commits(points: Points) -> None:
     group: list[str] = []
-    hand_in: Any = Commits.__call__
 
-    async def named(self: Commits, operation: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    def note(operation: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(operation)
         def noted(*args: Any, **kwargs: Any) -> Any:
             group.append(operation.__name__)
             return operation(*args, **kwargs)
 
-        return await hand_in(self, noted, *args, **kwargs)
+        return noted
+
+    for part in (Needs, Work, Requests, Outbox, Retention):
+        for name, operation in list(vars(part).items()):
+            if inspect.isfunction(operation) and not name.startswith("_"):
+                setattr(part, name, note(operation))
 
     def connect(path: str) -> Connection:
         real: Any = sqlite._connect(path)
@@ -134,7 +145,6 @@ def _name_commits(points: Points) -> None:
     def open_store(path: Path) -> Connection:
         return sqlite.open_store(path, connect)
 
-    Commits.__call__ = named  # type: ignore[method-assign]
     app.open_store = open_store  # type: ignore[assignment, attr-defined]
 
 
