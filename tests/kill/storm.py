@@ -16,7 +16,7 @@ from kill.rig import Rig
 
 _LONGEST_S = 0.4
 _REPEAT_AFTER_S = 3.0
-_SETTLED_AFTER_S = 90.0
+_SETTLED_AFTER_S = 60.0
 
 
 @dataclass(slots=True, kw_only=True)
