@@ -9,7 +9,7 @@ from encoder_bridge import wire
 from encoder_bridge.board import Board
 from encoder_bridge.commits import Commits
 from encoder_bridge.driver import Card, Intent, Prompt, Withdrawn
-from encoder_bridge.model import Assignment, iso
+from encoder_bridge.model import Assignment, Problem, iso
 from encoder_bridge.store.work import Work
 
 Clock = Callable[[], int]
@@ -46,6 +46,9 @@ class AttemptDesk:
         self.intended = False
         self.closed = False
         self.waited_too_long = False
+        """Nobody laid a card down in time."""
+        self.verdict: Problem | None = None
+        """What the person at the desk should know while the card still lies there."""
         self.stirred = asyncio.Event()
         self._encoder = encoder
         self._commits = commits

@@ -206,7 +206,7 @@ class Station:
         finally:
             self._desk = None
             if not desk.closed:
-                self._show("idle")
+                self._show("idle", error=desk.verdict)
 
     async def _watch(self, attempt: asyncio.Task[Receipt], desk: AttemptDesk) -> bool:
         """Wait for the attempt to end.
@@ -254,7 +254,8 @@ class Station:
         except CardRejected as error:
             log.info("card_rejected", sentence=str(error), raw=repr(error.raw))
             pause = 0 if isinstance(device, Sensing) else _PAUSE_MS
-            await self._commits(self._work.requeue, job, _problem(error), now, retry_at=now + pause)
+            desk.verdict = _problem(error)
+            await self._commits(self._work.requeue, job, desk.verdict, now, retry_at=now + pause)
             await self._signal(device, ok=False)
             return True
         except CredentialRejected as error:
@@ -263,7 +264,8 @@ class Station:
             return False
         except Unsure as error:
             log.warning("unsure", sentence=str(error), raw=repr(error.raw))
-            await self._doubt(desk, _problem(error))
+            desk.verdict = _problem(error)
+            await self._doubt(desk, desk.verdict)
             await self._signal(device, ok=False)
             return True
         except DeviceUnavailable as error:

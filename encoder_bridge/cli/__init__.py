@@ -31,6 +31,7 @@ EXIT_CODES = {
     70: "a fault of this program; its stack is logged",
     74: "the store cannot be used or trusted",
     78: "the configuration is wrong",
+    130: "interrupted before the jobs had ended",
 }
 
 _EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:>2}  {meaning}" for code, meaning in EXIT_CODES.items())
