@@ -13,7 +13,7 @@ CREATE TABLE job (
     place            INTEGER NOT NULL,                    -- moment of joining the end of the queue
     not_before       INTEGER NOT NULL DEFAULT 0,
     attempt          INTEGER NOT NULL DEFAULT 0,
-    faults           INTEGER NOT NULL DEFAULT 0,          -- unexpected ends in a row
+    faults           INTEGER NOT NULL DEFAULT 0,          -- ends in doubt or by a broken driver
     encoder          TEXT,
     profile          TEXT,
     credential       TEXT    NOT NULL,                    -- without fields and data

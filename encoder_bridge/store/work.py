@@ -24,6 +24,10 @@ _READY_LATER = """
     SELECT min(not_before) FROM job
     WHERE open AND state IN ('queued', 'unsure') AND not_before > ?2 AND (encoder IS NULL OR encoder = ?1)
 """
+_MET_MEANWHILE = """
+    SELECT 1 FROM job JOIN method USING (access_method_id)
+    WHERE job_id = ? AND known_at >= intended_at AND method.issued_at >= ifnull(occurred_at, 0)
+"""
 _INTERRUPTED = Problem(
     type="encoding_interrupted",
     message="The bridge was stopped while it wrote: lay the same card down again, do not hand it out.",
@@ -128,7 +132,9 @@ class Work:
         else:
             self._unsure(current, problem, now)
 
-    def requeue(self, job: Job, problem: Problem, now: int, *, retry_at: int = 0, yields: bool = False) -> None:
+    def requeue(
+        self, job: Job, problem: Problem, now: int, *, retry_at: int = 0, yields: bool = False, blames: bool = False
+    ) -> None:
         """Put a job back into the queue, no card changed; if an earlier attempt may have changed one, it stays unsure.
 
         Args:
@@ -137,6 +143,7 @@ class Work:
             now: the present.
             retry_at: not before.
             yields: behind the others, because its person did not come.
+            blames: the driver broke on it.
         """
         if job.intent is not None:
             self.doubt(job, problem, now, retry_at=retry_at)
@@ -145,17 +152,20 @@ class Work:
         self._ledger.log(job, problem.type, now, detail=asdict(problem))
         if current is None:
             return
+        met = self._execute(_MET_MEANWHILE, (job.job_id,)).fetchone()
         self._execute(
             """UPDATE job SET not_before = ?, faults = faults + ?, place = iif(?, ?, place), intent = NULL,
                       intended_at = NULL, encoder = ? WHERE job_id = ?""",
-            (retry_at, not yields, yields, now, job.encoder, job.job_id),
+            (retry_at, blames, yields, now, job.encoder, job.job_id),
         )
         current = self._ledger.move(current, State.QUEUED, now, error=problem)
         if self._ledger.is_deleted(job.access_method_id):
             self._ledger.give_up(current, _DELETED, now)
+        elif met:
+            self._ledger.move(current, State.ISSUED_ELSEWHERE, now)
 
     def faults(self, job: Job) -> int:
-        """How many attempts ended otherwise than by a card or a person's absence."""
+        """How many attempts ended in doubt or with a driver that broke."""
         (faults,) = self._execute("SELECT faults FROM job WHERE job_id = ?", (job.job_id,)).fetchone()
         return int(faults)
 
