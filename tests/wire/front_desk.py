@@ -303,6 +303,13 @@ class FrontDesk:
         topic, word = f"{self.root}/job/{access_method_id}", f'"state":"{state}"'.encode()
         return self.tap.wait_for(lambda heard: heard.topic == topic and word in heard.payload).json()
 
+    def answer_of(self, access_method_id: str) -> Any:
+        """The body of the first answer about this access method."""
+        word = f'"access_method_id":"{access_method_id}"'.encode()
+        return self.tap.wait_for(
+            lambda heard: heard.topic.startswith(f"{self.root}/response/") and word in heard.payload
+        ).json()
+
     def answered(self, body: object, *options: str) -> Any:
         """Publish a trigger and take the next answer on the default topic, whatever its id; for use one at a time."""
         before = len(self.on("response/trigger"))
