@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from .asyncapi import document
 from .commands import commands
 from .configuration import configuration
 from .schemas import configuration_schema, credential_schema, trigger_schema
 
 GENERATORS: list[tuple[str, Callable[[], str]]] = [
+    ("docs/asyncapi.json", document),
     ("docs/commands.md", commands),
     ("docs/configuration.md", configuration),
     ("docs/schemas/configuration.schema.json", configuration_schema),
