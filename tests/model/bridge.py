@@ -118,10 +118,11 @@ class Bridge:
         self._end()
 
     def _end(self) -> None:
-        while tasks := asyncio.all_tasks(self._loop):
-            for task in tasks:
+        for _ in range(100):
+            for task in asyncio.all_tasks(self._loop):
                 task.cancel()
             self._loop.spin(50)
+        assert not asyncio.all_tasks(self._loop), "what was told to end works on"
         is_broken = not self._running.cancelled() and self._running.exception() is not None
         assert self.commits.is_dead or not is_broken, self._running.exception()
         self._loop.close()

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import selectors
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, TypeVar
 
 from encoder_bridge.commits import Commits
 from encoder_bridge.errors import StoreError
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 _BUSY = 20_000
@@ -84,17 +83,17 @@ class SteppedCommits(Commits):
         self.waiting: list[Any] = []
         self.is_dead = False
 
-    async def __call__(self, operation: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    async def _hand_in(self, operation: Callable[[], T], *, durable: bool) -> T:
         if self.is_dead:
             raise StoreError("killed")
-        return await asyncio.shield(self.hand_in(lambda: operation(*args, **kwargs)))
+        return await asyncio.shield(self.hand_in(operation, durable=durable))
 
-    def hand_in(self, operation: Callable[[], T]) -> asyncio.Future[T]:
+    def hand_in(self, operation: Callable[[], T], *, durable: bool = True) -> asyncio.Future[T]:
         """Queue an operation behind what has arrived."""
         done: asyncio.Future[T] = self._loop.create_future()
         if not self.waiting:
             self._loop.call_soon(self._flush)
-        self.waiting.append((operation, done))
+        self.waiting.append((operation, done, durable))
         return done
 
     def _flush(self) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from encoder_bridge import wire
+from encoder_bridge.driver import Credential
 from encoder_bridge.model import State, iso
 from encoder_bridge.reports import ReplyAddress
 from encoder_bridge.store import Rules
@@ -123,6 +124,19 @@ def test_a_driver_that_always_breaks_fails_the_need_after_a_while(bridge: Bridge
     bridge.do(need(bridge, 1, encoder="left"))
     bridge.advance(300)
     assert states(bridge) == [State.FAILED]
+
+
+def test_cards_that_were_refused_are_not_held_against_the_driver(bridge: Bridge, world: World) -> None:
+    used = world.blank()
+    used.carries = Credential(access_method_id="m0", profile="room", sequence=99)
+    bridge.do(need(bridge, 1, encoder="right"))
+    world.lay("right", used)
+    bridge.advance(10)
+    world.faults["right"].append("breaks")
+    bridge.advance(60)
+    world.lay("right", world.blank())
+    bridge.advance(5)
+    assert states(bridge) == [State.ISSUED]
 
 
 def test_a_job_that_is_taken_from_one_encoder_and_given_to_another_in_one_commit_is_served(

@@ -303,6 +303,24 @@ def test_somebody_elses_issue_withdraws_the_prompt(desk: Desk) -> None:
     assert not desk.intend(job)
 
 
+def test_somebody_elses_issue_while_the_card_is_written_ends_a_job_that_is_put_back(desk: Desk) -> None:
+    desk.need(at=START)
+    job = desk.begin()
+    desk.send("issued", occurred_at=iso(START + 5))
+    assert desk.states() == [State.WRITING]
+    desk.requeue(job)
+    assert desk.states() == [State.ISSUED_ELSEWHERE]
+
+
+def test_a_confirmed_need_that_is_put_back_stays_confirmed(desk: Desk) -> None:
+    desk.send("issued", occurred_at=iso(START - 5))
+    desk.need()
+    desk.request("confirm")
+    desk.now += MINUTE
+    desk.requeue(desk.begin())
+    assert desk.states() == [State.QUEUED]
+
+
 def test_a_cancelled_need_is_not_revived_by_an_older_message(desk: Desk) -> None:
     desk.need(at=START)
     desk.request("cancel")
