@@ -81,6 +81,7 @@ class Desk:
         self.hearing = Hearing(self._tap, self.root)
         self.daemon: Daemon | None = None
         self._marks = 0
+        self._was_online = 0
         self.has_session = False
         """Whether the broker keeps messages for this desk."""
         folder.mkdir(parents=True, exist_ok=True)
@@ -118,6 +119,8 @@ class Desk:
 
     def launch(self, kill: str | None = None) -> Daemon:
         """Start the daemon."""
+        self.hearing.listen()
+        self._was_online = self.hearing.online
         self.daemon = Daemon(
             self._nursery,
             config=self.folder / "bridge.toml",
@@ -128,13 +131,15 @@ class Desk:
         )
         return self.daemon
 
+    def wait_online(self) -> None:
+        """Wait until the daemon is on the broker or dead."""
+        if self.until(lambda: self.hearing.online > self._was_online, "the daemon did not come up"):
+            self.has_session = True
+
     def start(self, kill: str | None = None) -> Daemon:
         """Start the daemon and wait until it is on the broker or dead."""
-        self.hearing.listen()
-        before = self.hearing.online
         daemon = self.launch(kill)
-        self.until(lambda: self.hearing.online > before, "the daemon did not come up")
-        self.has_session = self.has_session or self.hearing.online > before
+        self.wait_online()
         return daemon
 
     def trigger(self, access_method_id: str) -> None:

@@ -14,6 +14,8 @@ from cards import read_card
 from kill.desk import CREDENTIAL, Desk
 
 _ZONE = ZoneInfo("Europe/Lisbon")
+_BUGS = ("driver_broke", "IllegalMove", "namesake")
+"""Words in the log that a kill or a broker's death must not lead to."""
 
 
 class Judge:
@@ -48,6 +50,9 @@ class Judge:
             Violation: something else is the case.
         """
         self._desk.catch_up()
+        log = (self._desk.folder / "log").read_text(errors="replace")
+        if bugs := [word for word in _BUGS if word in log]:
+            raise self._desk.violation(f"the log tells of {bugs}")
         files = {path.stem: path.read_bytes() for path in self._desk.stock.glob("*.card")}
         cards = {uid: read_card(file) for uid, file in files.items()}
         torn = [uid for uid, card in cards.items() if card == "torn"]

@@ -122,6 +122,9 @@ class Storm:
                 self._ask(desk)
             desk.launch(self._point())
             self._ask(desk)
+        if chance.random() < 0.7:
+            for desk in self._desks:
+                desk.wait_online()
         trouble = chance.random() < self._broker_trouble
         until = time.monotonic() + chance.uniform(0, _LONGEST_S)
         if trouble:
