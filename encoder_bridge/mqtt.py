@@ -37,6 +37,8 @@ BACK_OFF_S = (1.0, 60.0)
 STEADY_S = 30.0
 """A connection that lived shorter does not reset the back-off: the other side may be a second bridge with our name."""
 _BATCH = 20
+_MAX_PACKET_BYTES = 8 * 1024 * 1024
+"""A larger message is dropped by an MQTT 5 broker before it fills this machine's memory; smaller ones are answered."""
 _ENDED_STATE_EXPIRY_S = 86_400
 
 
@@ -73,6 +75,7 @@ class AckClient(aiomqtt.Client):
                 PacketTypes.CONNECT,
                 SessionExpiryInterval=broker.session_expiry_s,
                 ReceiveMaximum=broker.receive_maximum,
+                MaximumPacketSize=_MAX_PACKET_BYTES,
             )
         super().__init__(
             broker.host,
