@@ -26,12 +26,15 @@ from .front_desk import FrontDesk, InProcess, need
 
 Open = Callable[..., FrontDesk]
 
-DIES_BEFORE_COMMIT = "from encoder_bridge.intake import Intake; Intake.take = die"
+DIES_BEFORE_COMMIT = "from encoder_bridge.intake import Intake; Intake.take = die_late"
 DIES_BEFORE_ACKNOWLEDGING = "from encoder_bridge.mqtt import AckClient; AckClient.ack = die"
 DIES = """
-import os, signal, sys
+import asyncio, os, signal, sys
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
+async def die_late(*_):
+    await asyncio.sleep(0.2)  # time enough for an acknowledgement that came too early
+    die()
 {patch}
 sys.argv = ["encoder-bridge", "run", "--config", sys.argv[1]]
 from encoder_bridge.__main__ import main
