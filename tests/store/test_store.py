@@ -636,6 +636,14 @@ def test_an_unsure_job_stays_unsure_when_it_is_put_back_or_fails(desk: Desk) -> 
     assert desk.states() == [State.UNSURE]
 
 
+def test_a_write_that_was_taken_up_again_and_is_put_back_is_as_unsure_as_before(desk: Desk) -> None:
+    desk.need()
+    desk.doubt(desk.begin())
+    desk.requeue(desk.begin())
+    assert desk.states() == [State.UNSURE]
+    assert desk.claim().resumes
+
+
 def test_an_unsure_job_that_no_card_can_take_is_not_tried_again_at_once(desk: Desk) -> None:
     desk.need()
     desk.doubt(desk.begin())
