@@ -25,7 +25,7 @@ class Nursery:
     def __enter__(self) -> Self:
         path = os.pathsep.join(filter(None, (str(TESTS), os.environ.get("PYTHONPATH"))))
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "kill.daemon"],
+            [sys.executable, "-P", "-m", "kill.daemon"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
