@@ -214,7 +214,8 @@ def _link(
     board: Board,
 ) -> Reporter:
     # Only here, so that a bridge without a broker does not pay for the client.
-    from encoder_bridge.mqtt import Broker, Link
+    from encoder_bridge.broker import Broker
+    from encoder_bridge.mqtt import Link
 
     broker = Broker(
         host=mqtt.host,

@@ -9,21 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import random
-import socket
-import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal
 
 import aiomqtt
-from paho.mqtt.client import MQTT_CLEAN_START_FIRST_ONLY
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from encoder_bridge import wire
 from encoder_bridge.board import Board
+from encoder_bridge.broker import AckClient, Broker, TopicRefused, properties_of
 from encoder_bridge.commits import Commits
 from encoder_bridge.intake import Envelope, Intake
 from encoder_bridge.log import get_logger
@@ -37,77 +34,7 @@ BACK_OFF_S = (1.0, 60.0)
 STEADY_S = 30.0
 """A connection that lived shorter does not reset the back-off: the other side may be a second bridge with our name."""
 _BATCH = 20
-_MAX_PACKET_BYTES = 8 * 1024 * 1024
-"""A larger message is dropped by an MQTT 5 broker before it fills this machine's memory; smaller ones are answered."""
 _ENDED_STATE_EXPIRY_S = 86_400
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Broker:
-    """Where and as whom to connect."""
-
-    host: str
-    port: int
-    protocol: Literal["5", "3.1.1"]
-    client_id: str
-    username: str | None = None
-    password: Callable[[], bytes | None]
-    tls: Callable[[], ssl.SSLContext] | None = None
-    keepalive_s: int
-    session_expiry_s: int
-    receive_maximum: int
-    will_delay_s: int
-    trigger_topics: tuple[str, ...] = ()
-
-    @property
-    def is_v5(self) -> bool:
-        """Whether MQTT 5's properties can be used."""
-        return self.protocol == "5"
-
-
-class AckClient(aiomqtt.Client):
-    """One connection whose incoming messages are acknowledged by hand."""
-
-    def __init__(self, broker: Broker, will: aiomqtt.Will) -> None:
-        properties = None
-        if broker.is_v5:
-            properties = _properties(
-                PacketTypes.CONNECT,
-                SessionExpiryInterval=broker.session_expiry_s,
-                ReceiveMaximum=broker.receive_maximum,
-                MaximumPacketSize=_MAX_PACKET_BYTES,
-            )
-        super().__init__(
-            broker.host,
-            broker.port,
-            username=broker.username,
-            password=_text(broker.password()),
-            identifier=broker.client_id,
-            protocol=aiomqtt.ProtocolVersion.V5 if broker.is_v5 else aiomqtt.ProtocolVersion.V311,
-            will=will,
-            clean_session=None if broker.is_v5 else False,
-            clean_start=False if broker.is_v5 else MQTT_CLEAN_START_FIRST_ONLY,
-            properties=properties,
-            keepalive=broker.keepalive_s,
-            tls_context=broker.tls() if broker.tls else None,
-            # Small packets after one another would otherwise wait 40 ms for the other side's delayed acknowledgement.
-            socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
-        )
-        self._client.manual_ack_set(True)
-        self.pending_calls_threshold = 10_000  # a batch is told at once; that is no reason for a warning
-        self.session_present = False
-        on_connect = self._client.on_connect
-
-        def note_session(client: Any, userdata: Any, flags: Any, *rest: Any) -> None:
-            self.session_present = flags.session_present
-            on_connect(client, userdata, flags, *rest)  # type: ignore[misc]
-
-        self._client.on_connect = note_session
-
-    def ack(self, message: aiomqtt.Message) -> None:
-        """Tell the broker that the message is ours now; in the order of arrival, on this connection only."""
-        if message.qos and not self._disconnected.done():
-            self._client.ack(message.mid, message.qos)
 
 
 class Link:
@@ -134,6 +61,7 @@ class Link:
         self._info = info
         self._clock = clock
         self._live: dict[str, Job | wire.EncoderState] = {}
+        self._refused: set[str] = set()
         self._announced_at: str | None = None
         self._changed = asyncio.Event()
         self._log = get_logger("broker")  # aiomqtt sets the level of the logger called mqtt
@@ -183,7 +111,7 @@ class Link:
             retain=True,
             properties=self._v5(PacketTypes.WILLMESSAGE, WillDelayInterval=self._broker.will_delay_s),
         )
-        async with AckClient(self._broker, will) as client:
+        async with AckClient(self._broker, will, on_refusal=self._note_refusal) as client:
             self._log.info("broker_connected", host=self._broker.host, session_present=client.session_present)
             try:
                 async with asyncio.TaskGroup() as tasks:
@@ -200,13 +128,13 @@ class Link:
 
     async def _greet(self, client: AckClient) -> None:
         """Subscribe, then say everything that is retained, then say that we are here."""
-        for topic in (
-            self._topics.trigger,
-            self._topics.request("+"),
-            self._topics.availability,
-            *self._broker.trigger_topics,
-        ):
+        for topic in (self._topics.trigger, self._topics.request("+")):
             await client.subscribe(topic, **self._subscription(topic))
+        for topic in (self._topics.availability, *self._broker.trigger_topics):
+            try:
+                await client.subscribe(topic, **self._subscription(topic))
+            except TopicRefused as refusal:
+                self._log.error("topic_refused", sentence=str(refusal))
         standing = await self._commits.relaxed(self._store.outbox.standing)
         self._live |= {self._topics.job(method): job for method, job in standing.items()}
         self._live |= {self._topics.encoder(name): state for name, state in self._board.encoders.items()}
@@ -291,7 +219,9 @@ class Link:
         if message.kind == "event":
             await self._publish(client, self._topics.event(message.name), message.body)
         elif message.kind == "response":
-            topic = message.reply.topic or self._topics.response(message.name)
+            topic = message.reply.topic
+            if topic is None or topic in self._refused:
+                topic = self._topics.response(message.name)
             properties = self._v5(PacketTypes.PUBLISH, CorrelationData=message.reply.correlation)
             await self._publish(client, topic, message.body, properties=properties)
         elif self._broker.is_v5:
@@ -325,7 +255,18 @@ class Link:
         properties: Properties | None = None,
     ) -> None:
         self._log.traffic("out", topic, body.encode())
+        self._refused.discard(topic)
         await client.publish(topic, body, qos=1, retain=retain, properties=properties)
+        if topic in self._refused:
+            raise TopicRefused(f"the broker does not let us write to {topic}")
+
+    def _note_refusal(self, topic: str) -> None:
+        """The broker acknowledged a message only to say that it threw it away; some close the connection as well."""
+        self._refused.add(topic)
+        self._log.error(
+            "topic_refused",
+            sentence=f"The broker does not let us write to {topic}: allow it in the broker's access list.",
+        )
 
     def _encoder_changed(self, encoder: str, state: wire.EncoderState) -> None:
         self._live[self._topics.encoder(encoder)] = state
@@ -346,19 +287,7 @@ class Link:
         return {"qos": 1}
 
     def _v5(self, packet: int, **values: Any) -> Properties | None:
-        return _properties(packet, **values) if self._broker.is_v5 else None
-
-
-def _properties(packet: int, **values: Any) -> Properties:
-    properties = Properties(packet)  # type: ignore[no-untyped-call]
-    for name, value in values.items():
-        if value is not None:
-            setattr(properties, name, value)
-    return properties
-
-
-def _text(password: bytes | None) -> str | None:
-    return None if password is None else password.decode()
+        return properties_of(packet, **values) if self._broker.is_v5 else None
 
 
 def _sentence(group: BaseExceptionGroup[aiomqtt.MqttError]) -> str:

@@ -211,7 +211,7 @@ def flood(port: int, topic: str, count: int, *, done: Any) -> float:
 
 async def sink(settings: dict[str, Any]) -> None:
     """Receive and acknowledge with the bridge's own client; nothing is parsed or stored."""
-    from encoder_bridge.mqtt import AckClient, Broker
+    from encoder_bridge.broker import AckClient, Broker
 
     broker = Broker(
         host="127.0.0.1",
@@ -224,7 +224,7 @@ async def sink(settings: dict[str, Any]) -> None:
         receive_maximum=64,
         will_delay_s=0,
     )
-    async with AckClient(broker, aiomqtt.Will("bench/will")) as client:
+    async with AckClient(broker, aiomqtt.Will("bench/will"), on_refusal=print) as client:
         await client.subscribe("bench/sink", qos=1)
         print("ready", flush=True)
         left = settings["count"]

@@ -29,6 +29,7 @@ from encoder_bridge_simulated.plastic import Plastic
 from encoder_bridge_simulated.stock import Stock
 
 from encoder_bridge import app, mqtt, sqlite
+from encoder_bridge.broker import AckClient
 from encoder_bridge.commits import Connection
 from encoder_bridge.desk import AttemptDesk
 from encoder_bridge.store.needs import Needs
@@ -117,8 +118,8 @@ def install(points: Points) -> None:
     points.around(Plastic, "read", lambda plastic: "read_back" if id(plastic) in written else "read")
     _note_writes(written)
     points.around(AttemptDesk, "intend", "intend")
-    points.around(mqtt.AckClient, "ack", "puback")
-    points.around(mqtt.AckClient, "subscribe", "subscribe")
+    points.around(AckClient, "ack", "puback")
+    points.around(AckClient, "subscribe", "subscribe")
     points.around(mqtt.Link, "_publish", _kind)
 
 
@@ -163,5 +164,5 @@ def _note_writes(written: set[int]) -> None:
     Plastic.write = noted  # type: ignore[method-assign]
 
 
-def _kind(link: mqtt.Link, client: mqtt.AckClient, topic: str, *_: Any) -> str:
+def _kind(link: mqtt.Link, client: AckClient, topic: str, *_: Any) -> str:
     return "publish." + topic.removeprefix(link._topics.root + "/").partition("/")[0]

@@ -17,6 +17,8 @@ from rigs.tap import Tap
 
 from encoder_bridge import mqtt
 from encoder_bridge.app import bridge
+from encoder_bridge.broker import AckClient
+from encoder_bridge.broker import Broker as Address
 from encoder_bridge.config import load
 from encoder_bridge.intake import Envelope, Intake
 
@@ -27,7 +29,7 @@ from .front_desk import FrontDesk, InProcess, need
 Open = Callable[..., FrontDesk]
 
 DIES_BEFORE_COMMIT = "from encoder_bridge.intake import Intake; Intake.take = die_late"
-DIES_BEFORE_ACKNOWLEDGING = "from encoder_bridge.mqtt import AckClient; AckClient.ack = die"
+DIES_BEFORE_ACKNOWLEDGING = "from encoder_bridge.broker import AckClient; AckClient.ack = die"
 DIES = """
 import asyncio, os, signal, sys
 def die(*_):
@@ -82,10 +84,10 @@ def test_acknowledgements_go_out_in_the_order_of_arrival(
     open_desk: Open, mosquitto: Broker, mosquitto_tap: Tap, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     acknowledged: list[bytes] = []
-    ack, take = mqtt.AckClient.ack, Intake.take
+    ack, take = AckClient.ack, Intake.take
     last_is_stored = None
 
-    def count(client: mqtt.AckClient, message: aiomqtt.Message) -> None:
+    def count(client: AckClient, message: aiomqtt.Message) -> None:
         if str(message.topic).endswith("/trigger"):
             acknowledged.append(bytes(message.payload))
         ack(client, message)
@@ -98,7 +100,7 @@ def test_acknowledgements_go_out_in_the_order_of_arrival(
         await take(intake, envelope)
         last_is_stored.set()
 
-    monkeypatch.setattr(mqtt.AckClient, "ack", count)
+    monkeypatch.setattr(AckClient, "ack", count)
     monkeypatch.setattr(Intake, "take", last_first)
     desk = open_desk(mosquitto, mosquitto_tap)
     for number in range(5):
@@ -112,7 +114,7 @@ def test_acknowledgements_go_out_in_the_order_of_arrival(
 def test_nothing_is_acknowledged_on_a_connection_that_is_gone() -> None:
     async def scenario(broker: Broker) -> int:
         acknowledged = 0
-        settings = mqtt.Broker(
+        settings = Address(
             host=broker.host,
             port=broker.port,
             protocol="5",
@@ -123,7 +125,7 @@ def test_nothing_is_acknowledged_on_a_connection_that_is_gone() -> None:
             receive_maximum=8,
             will_delay_s=0,
         )
-        client = mqtt.AckClient(settings, aiomqtt.Will("gone", b""))
+        client = AckClient(settings, aiomqtt.Will("gone", b""), on_refusal=print)
         send = client._client.ack
 
         def count(mid: int, qos: int) -> Any:
@@ -152,10 +154,10 @@ def test_nothing_is_acknowledged_on_a_connection_that_is_gone() -> None:
 
 
 def test_every_connection_has_a_client_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    entered: list[mqtt.AckClient] = []
+    entered: list[AckClient] = []
     sessions: list[bool] = []
 
-    class Counted(mqtt.AckClient):
+    class Counted(AckClient):
         async def __aenter__(self) -> Any:
             entered.append(self)
             client = await super().__aenter__()
@@ -181,7 +183,7 @@ def test_a_stop_is_heeded_at_every_turn_of_the_loop_around_an_acknowledgement(
     desk = FrontDesk(mosquitto, mosquitto_tap, tmp_path)
     desk.start()
     desk.stop()
-    on_publish = mqtt.AckClient._on_publish
+    on_publish = AckClient._on_publish
 
     async def starting() -> None:
         loop = asyncio.get_running_loop()
@@ -195,14 +197,14 @@ def test_a_stop_is_heeded_at_every_turn_of_the_loop_around_an_acknowledgement(
                     if task.get_name() == "reporter":
                         task.cancel()
 
-        def note(client: mqtt.AckClient, *acknowledgement: Any) -> None:
+        def note(client: AckClient, *acknowledgement: Any) -> None:
             nonlocal acknowledged
             acknowledged += 1
             if acknowledged == 1:  # the greeting's first word
                 stop(turns)
             on_publish(client, *acknowledgement)
 
-        monkeypatch.setattr(mqtt.AckClient, "_on_publish", note)
+        monkeypatch.setattr(AckClient, "_on_publish", note)
         async with bridge(load(tmp_path / "bridge.toml", {}), listener=lambda _: None):
             (reporter,) = [task for task in asyncio.all_tasks() if task.get_name() == "reporter"]
             await asyncio.wait({reporter}, timeout=10)
@@ -217,7 +219,7 @@ def test_a_broker_lost_in_peace_and_again_in_the_greeting_is_found_again(
     greet = mqtt.Link._greet
     greetings, is_back = 0, threading.Event()
 
-    async def lose(link: mqtt.Link, client: mqtt.AckClient) -> None:
+    async def lose(link: mqtt.Link, client: AckClient) -> None:
         nonlocal greetings
         greetings += 1
         if greetings == 2:
