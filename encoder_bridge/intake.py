@@ -23,7 +23,6 @@ class Envelope:
 
     verb: str
     """`trigger` or one of `REQUESTS`; anything else is answered as unknown."""
-    topic: str
     payload: bytes
     reply: ReplyAddress
     retained: bool = False
@@ -78,7 +77,6 @@ class Intake:
                 verb,
                 problem,
                 envelope.payload,
-                envelope.topic,
                 reply,
                 now,
             )

@@ -176,7 +176,6 @@ class Link:
         properties = message.properties
         envelope = Envelope(
             verb=self._topics.verb_of(topic),
-            topic=topic,
             payload=payload,
             reply=ReplyAddress(
                 topic=getattr(properties, "ResponseTopic", None),

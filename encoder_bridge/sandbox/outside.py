@@ -55,9 +55,7 @@ class Local:
 
     async def send(self, payload: bytes) -> None:
         """See `Integrator`."""
-        await self._intake.take(
-            Envelope(verb="trigger", topic=self._topics.trigger, payload=payload, reply=ReplyAddress())
-        )
+        await self._intake.take(Envelope(verb="trigger", payload=payload, reply=ReplyAddress()))
 
 
 def listen(hear: Hear) -> Callable[[Outgoing], None]:

@@ -91,12 +91,12 @@ CREATE TABLE outbox (
     created_at  INTEGER NOT NULL
 ) STRICT;
 
--- Messages nobody can act on, cut to 4 KiB, kept for a week.
+-- Messages nobody can act on, kept for a week; every value that may be personal or secret is hidden.
 CREATE TABLE poison (
     poison_id   INTEGER PRIMARY KEY,
     received_at INTEGER NOT NULL,
-    topic       TEXT    NOT NULL,
+    verb        TEXT    NOT NULL,
     size        INTEGER NOT NULL,
     error       TEXT    NOT NULL,
-    payload     BLOB    NOT NULL
+    shown       TEXT    NOT NULL
 ) STRICT;

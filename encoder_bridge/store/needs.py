@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from encoder_bridge import reports, wire
 from encoder_bridge.errors import MalformedMessage
 from encoder_bridge.model import BEGUN, NOT_BEGUN, Job, Problem, State, to_ms
+from encoder_bridge.redaction import reduce_body
 from encoder_bridge.reports import ReplyAddress
 from encoder_bridge.store.ledger import Ledger
 from encoder_bridge.store.rows import COLUMNS, to_job, to_json
@@ -40,7 +41,6 @@ _PAST = Problem(
     type="validity_past",
     message="The window or expires_at is past: send a need that still stands.",
 )
-_POISON_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,14 +93,14 @@ class Needs:
         verb: str,
         problem: MalformedMessage,
         payload: bytes,
-        topic: str,
         reply: ReplyAddress,
         now: int,
     ) -> None:
-        """Keep a message that nobody can act on, and answer it."""
+        """Keep what may be kept of a message that nobody can act on, and answer it."""
+        shown = json.dumps(reduce_body(payload, ours=False))
         self._execute(
-            "INSERT INTO poison (received_at, topic, size, error, payload) VALUES (?, ?, ?, ?, ?)",
-            (now, topic, len(payload), problem.error_type, payload[:_POISON_BYTES]),
+            "INSERT INTO poison (received_at, verb, size, error, shown) VALUES (?, ?, ?, ?, ?)",
+            (now, verb, len(payload), problem.error_type, shown),
         )
         error = Problem(type=problem.error_type, message=str(problem))
         self._ledger.send(reports.response(verb, problem.message_id, "rejected", reply, error=error), now)

@@ -172,7 +172,8 @@ class Work:
     def recover(self, now: int) -> int:
         """At start: what was being asked for is queued, what was being written is unsure.
 
-        Jobs that were held for want of a profile go on if the configuration names one by now.
+        Jobs that were held for want of a profile go on if the configuration names one by now; those that wanted an
+        encoder that is not configured any more may go to any.
 
         Returns:
             how many jobs became unsure.
@@ -183,6 +184,7 @@ class Work:
         for job in interrupted:
             self._ledger.log(job, "interrupted", now)
             self._unsure(job, _INTERRUPTED, now)
+        self._unbind()
         profile = self._ledger.rules.default_profile
         if profile:
             for job in self._ledger.jobs("WHERE open AND state = 'held'"):
@@ -201,6 +203,13 @@ class Work:
             self._ledger.move(job, State.EXPIRED, now, error=_EXPIRED)
         (soonest,) = self._execute("SELECT min(expires_at) FROM job WHERE open AND expires_at > ?", (now,)).fetchone()
         return None if soonest is None else int(soonest)
+
+    def _unbind(self) -> None:
+        configured = self._ledger.rules.encoders
+        for job in self._ledger.jobs("WHERE open AND state IN ('held', 'queued') AND encoder IS NOT NULL"):
+            if job.encoder not in configured:
+                self._execute("UPDATE job SET encoder = NULL WHERE job_id = ?", (job.job_id,))
+                self._ledger.log(job, "encoder_gone", job.state_at, encoder=job.encoder)
 
     def _unsure(self, job: Job, problem: Problem, now: int) -> None:
         job = self._ledger.move(job, State.UNSURE, now, error=problem)

@@ -476,9 +476,13 @@ def test_a_need_whose_time_has_passed_is_rejected(desk: Desk, past: dict[str, An
 
 def test_a_message_nobody_can_act_on_is_kept_and_answered(desk: Desk) -> None:
     problem = MalformedMessage("invalid_json", "No JSON.", message_id=None)
-    desk.do(desk.store.needs.reject, "trigger", problem, b"x" * 9000, "t", ReplyAddress(topic="me"), desk.now)
-    ((_, at, topic, size, error, payload),) = desk.rows("poison")
-    assert (at, topic, size, error, len(payload)) == (desk.now, "t", 9000, "invalid_json", 4096)
+    bad = b'{"event_id": "e1", "credential": {"fields": {"guest": "Jane"}}, "note": "hers"}'
+    desk.do(desk.store.needs.reject, "trigger", problem, bad, ReplyAddress(topic="me"), desk.now)
+    ((_, at, verb, size, error, shown),) = desk.rows("poison")
+    assert (at, verb, size, error) == (desk.now, "trigger", len(bad), "invalid_json")
+    assert '"e1"' in shown
+    assert "Jane" not in shown
+    assert "hers" not in shown
     (answer,) = desk.outbox("response")
     assert (answer["status"], answer["error"]["type"]) == ("rejected", "invalid_json")
 
@@ -1018,3 +1022,13 @@ def test_the_card_that_was_intended_is_named_while_it_is_unsure(desk: Desk) -> N
     desk.doubt(job)
     (event,) = desk.outbox("event")
     assert (event["state"], event["is_issued"], event["card"]["uid"]) == ("unsure", False, "04bb")
+
+
+def test_a_job_whose_encoder_is_not_configured_any_more_may_go_to_any(path: Path) -> None:
+    desk = Desk(path, rules(encoders=frozenset({"left", "old"})))
+    desk.need(encoder="old")
+    desk.close()
+    desk = Desk(path, rules(encoders=frozenset({"left"})))
+    assert desk.nothing_to_claim("left")
+    desk.do(desk.store.work.recover, desk.now)
+    assert not desk.nothing_to_claim("left")

@@ -100,7 +100,7 @@ class Inbox:
             self._store.needs.accept(trigger, ReplyAddress(), NOW)
             refusal = None
         except MalformedMessage as problem:
-            self._store.needs.reject("trigger", problem, payload, "t", ReplyAddress(), NOW)
+            self._store.needs.reject("trigger", problem, payload, ReplyAddress(), NOW)
             refusal = str(problem)
         finally:
             self.connection.execute("COMMIT")

@@ -244,7 +244,7 @@ def test_reports_that_come_back_as_triggers_make_nothing(open_desk: Open, broker
     desk.serve_one_more()
     assert len(desk.cards_of("echoed")) == 1
     assert len(desk.rows("SELECT 1 FROM job")) == 3
-    assert not desk.rows("SELECT error, payload FROM poison")
+    assert not desk.rows("SELECT error, shown FROM poison")
     assert [heard.json()["status"] for heard in desk.on("response/")] == ["accepted"] * 3
 
 
