@@ -19,6 +19,8 @@ from encoder_bridge.store.rows import COLUMNS, to_job, to_json
 CARD_ENCODING_REQUIRED = "access_method.card_encoding_required"
 DELETED = "access_method.deleted"
 ISSUED_EVENTS = frozenset({"access_method.issued", "access_method.reissued"})
+_MOST_POISON = 1000
+"""So many messages that nobody can act on are kept; an older one makes room."""
 
 PROFILE_MISSING = Problem(
     type="profile_missing",
@@ -102,6 +104,7 @@ class Needs:
             "INSERT INTO poison (received_at, verb, size, error, shown) VALUES (?, ?, ?, ?, ?)",
             (now, verb, len(payload), problem.error_type, shown),
         )
+        self._execute("DELETE FROM poison WHERE poison_id <= (SELECT max(poison_id) FROM poison) - ?", (_MOST_POISON,))
         error = Problem(type=problem.error_type, message=str(problem))
         self._ledger.send(reports.response(verb, problem.message_id, "rejected", reply, error=error), now)
 

@@ -10,6 +10,10 @@ from pathlib import Path
 import pytest
 from rigs.brokers import Broker
 from rigs.tap import Tap
+from store.desk import Desk
+
+from encoder_bridge.errors import MalformedMessage
+from encoder_bridge.reports import ReplyAddress
 
 from . import clients
 from .front_desk import REQUIRED, FrontDesk, need
@@ -260,3 +264,17 @@ def test_a_response_topic_with_wildcards_is_not_written_to(
     desk.trigger(event, "-D", "publish", "response-topic", f"{desk.root}/{wanted}")
     assert desk.answer(event["event_id"], topic=f"{desk.root}/response/trigger")["status"] == "accepted"
     desk.serve_one_more()
+
+
+def test_of_the_messages_that_nobody_can_act_on_the_newest_thousand_are_kept(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "jobs.sqlite")
+
+    def refuse_many() -> None:
+        for size in range(1003):
+            problem = MalformedMessage("invalid_json", "The message is not JSON.")
+            desk.store.needs.reject("trigger", problem, b"x" * size, ReplyAddress(), desk.now)
+
+    desk.do(refuse_many)
+    kept = desk.connection.execute("SELECT count(*), min(size), max(size) FROM poison").fetchone()
+    desk.close()
+    assert kept == (1000, 3, 1002)
