@@ -53,3 +53,11 @@ class BrokerError(BridgeError):
     """No broker where one was asked for by name."""
 
     exit_code = 69
+
+
+def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The first error that is no group itself: what is told of tasks that failed together."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

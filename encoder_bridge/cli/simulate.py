@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -19,7 +18,6 @@ from encoder_bridge.sandbox.addresses import Address, Protocol
 from encoder_bridge.sandbox.plan import Plan
 from encoder_bridge.sandbox.workspace import Workspace
 
-PASSWORD_VARIABLE = "ENCODER_BRIDGE_SIMULATE_PASSWORD"  # noqa: S105 - the variable's name
 _NO_BROKER = "none is installed, so this runs without MQTT: install mosquitto, or encoder-bridge[nats] with pip"
 
 
@@ -112,7 +110,7 @@ _SECONDS = click.FloatRange(min=0, max=3600)
 @click.option(
     "--password-file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path, resolve_path=True),
-    help=f"File with the password for --broker, for your eyes only (chmod 600); or set {PASSWORD_VARIABLE}.",
+    help="File with the password for --broker, for your eyes only (chmod 600).",
 )
 @click.option(
     "--ca-file",
@@ -223,17 +221,18 @@ def _play(plan: Plan, teller: Teller, workspace: Workspace, opened: _Opened, *, 
     import asyncio
 
     from encoder_bridge import log
-    from encoder_bridge.sandbox.play import Play, topics_of
+    from encoder_bridge.sandbox.play import Play
     from encoder_bridge.sandbox.settings import settings_for
+    from encoder_bridge.topics import Topics
 
     log.configure("info" if verbose else "error", "text")
     address = opened.address()
-    password = opened.password_file or workspace.password(os.environ.get(PASSWORD_VARIABLE))
-    settings = settings_for(plan, address, store=workspace.store, cards=workspace.cards, password=password)
+    store, cards = workspace.store, workspace.cards
+    settings = settings_for(plan, address, store=store, cards=cards, password=opened.password_file)
     secret = settings.mqtt_password()
     if address and secret is not None:
         address = replace(address, password=secret.decode())
-    teller.broker(opened.name, address, topics_of(settings), workspace.cards, kept=workspace.keeps_cards)
+    teller.broker(opened.name, address, Topics(settings.topic_root), cards, kept=workspace.keeps_cards)
 
     async def play() -> int:
         return await Play(plan, settings, address, teller.step).run(teller.summary)

@@ -77,7 +77,7 @@ class MqttSettings(Table):
     trigger_topics: tuple[TopicFilter, ...] = ()
     """Topic filters to hear triggers on, besides `<base>/<site>/<desk>/trigger`."""
     reply_topics: tuple[TopicFilter, ...] = ()
-    """Topic filters that a sender may ask for answers on, besides everything under `<base>/<site>/<desk>`."""
+    """Topic filters that a sender may ask for answers on, besides `<base>/<site>/<desk>/response/#`."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -173,6 +173,11 @@ class Settings(Table):
     def zone(self) -> ZoneInfo:
         """`time_zone` for calculations."""
         return ZoneInfo(self.time_zone)
+
+    @property
+    def topic_root(self) -> str:
+        """``<base>/<site>/<desk>``, where all topics begin; without a broker with the default base."""
+        return f"{(self.mqtt or MqttSettings()).base}/{self.site}/{self.desk}"
 
     def secret(self, name: str) -> bytes:
         """Read a secret by its name in the configuration; what the driver port calls `Secret`.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from encoder_bridge.board import Board
-from encoder_bridge.errors import BrokerError
+from encoder_bridge.errors import BrokerError, first_of
 from encoder_bridge.intake import Envelope, Intake
 from encoder_bridge.reports import Outgoing, ReplyAddress
 from encoder_bridge.sandbox.addresses import Address
@@ -49,9 +49,8 @@ class Integrator(Protocol):
 class Local:
     """Works without a broker, in the daemon's process."""
 
-    def __init__(self, intake: Intake, topics: Topics) -> None:
+    def __init__(self, intake: Intake) -> None:
         self._intake = intake
-        self._topics = topics
 
     async def send(self, payload: bytes) -> None:
         """See `Integrator`."""
@@ -193,14 +192,7 @@ class OverMqtt:
                 finally:
                     running.cancel()
         except BaseExceptionGroup as group:
-            raise _first(group) from None
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
+            raise first_of(group) from None
 
 
 def _sentence(address: Address, error: Exception) -> str:

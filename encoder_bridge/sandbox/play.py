@@ -90,9 +90,9 @@ class Play:
         if self._address is None:
             async with bridge(self._settings, listener=listen(self._hear)) as running:
                 watch(running.board, self._hear)
-                yield Local(running.intake, running.topics)
+                yield Local(running.intake)
             return
-        outside = OverMqtt(self._address, topics_of(self._settings), self._hear)
+        outside = OverMqtt(self._address, Topics(self._settings.topic_root), self._hear)
         async with outside.connected(), bridge(self._settings, listener=_not_called):
             await outside.daemon_is_online()
             yield outside
@@ -192,12 +192,6 @@ class Play:
             if end and is_allowed:
                 allowed[str(end.error_type)] -= 1
             yield Verdict(access_method_id=method, end=end, is_right=is_allowed or bool(end and end.is_issued))
-
-
-def topics_of(settings: Settings) -> Topics:
-    """Where the daemon speaks."""
-    base = settings.mqtt.base if settings.mqtt else "encoder-bridge"
-    return Topics(f"{base}/{settings.site}/{settings.desk}")
 
 
 def _left_over(settings: Settings) -> list[str]:

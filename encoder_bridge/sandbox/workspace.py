@@ -14,10 +14,8 @@ from encoder_bridge.sandbox.plan import Plan
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workspace:
-    """Where jobs, cards and the password lie."""
+    """Where jobs and cards lie."""
 
-    private: Path
-    """Removed at the end."""
     store: Path
     cards: Path
     keeps_cards: bool
@@ -34,7 +32,6 @@ class Workspace:
             private = Path(folder)
             store = plan.store or private / "store"
             workspace = cls(
-                private=private,
                 store=store,
                 # A job that is resumed asks for its card: one stock and one store belong together.
                 cards=plan.cards or (store / "cards" if plan.store else private / "cards"),
@@ -54,12 +51,3 @@ class Workspace:
         """Let the faults that are asked for strike, although an earlier run with this stock has used them up."""
         for used_up in self.cards.glob("readers/*.faults"):
             used_up.unlink()
-
-    def password(self, text: str | None) -> Path | None:
-        """Put a password where only we can read it."""
-        if not text:
-            return None
-        file = self.private / "password"
-        file.touch(mode=0o600)
-        file.write_text(text)
-        return file
