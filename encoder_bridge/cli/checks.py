@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import ssl
 from collections.abc import Iterator
 
 from encoder_bridge import plugins
 from encoder_bridge.config import EncoderSettings, MqttSettings, Settings
+from encoder_bridge.config.tls import tls_context
 from encoder_bridge.driver import SettingsRejected
 from encoder_bridge.errors import ConfigError
 from encoder_bridge.tracebacks import brief
@@ -17,7 +17,7 @@ def findings(settings: Settings) -> Iterator[str]:
     """One sentence for each thing that would keep the daemon from working."""
     yield from _store(settings)
     yield from _secrets(settings)
-    if settings.mqtt:
+    if settings.mqtt and settings.mqtt.tls:
         yield from _certificates(settings.mqtt)
     for name, encoder in settings.encoders.items():
         yield from _encoder(name, encoder, settings)
@@ -44,19 +44,10 @@ def _secrets(settings: Settings) -> Iterator[str]:
 
 
 def _certificates(mqtt: MqttSettings) -> Iterator[str]:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
-        if mqtt.ca_file:
-            context.load_verify_locations(mqtt.ca_file)
-    except OSError as error:
-        why = "no certificate in it" if isinstance(error, ssl.SSLError) else error.strerror
-        yield f"mqtt.ca_file: {mqtt.ca_file} cannot be used ({why}): give PEM."
-    try:
-        if mqtt.cert_file:
-            context.load_cert_chain(mqtt.cert_file, mqtt.key_file, password="")
-    except OSError as error:
-        why = "not a certificate and its key" if isinstance(error, ssl.SSLError) else error.strerror
-        yield f"mqtt.cert_file: {mqtt.cert_file} with {mqtt.key_file} cannot be used ({why}): give PEM, unlocked."
+        tls_context(mqtt)
+    except ConfigError as error:
+        yield from str(error).splitlines()
 
 
 def _encoder(name: str, encoder: EncoderSettings, settings: Settings) -> Iterator[str]:
