@@ -12,8 +12,8 @@ Errors are classed by what the core does next::
     ├── NoCard              the device itself gave up waiting: the job goes back into the queue
     ├── CardRejected        this card will not do: ask for another, same job
     ├── CredentialRejected  no card can take it: the job fails
-    ├── SettingsRejected    the configuration is wrong: the encoder is not started
-    ├── Withdrawn           stopped because the desk withdrew the job
+    ├── SettingsRejected    the configuration is refused: the daemon does not start, exit code 78
+    ├── Withdrawn           the desk withdrew the job, which is cancelled, expired or queued again
     └── Unsure              a card may carry all, part or nothing: the job is resumed, never repeated
 
 Every `DriverError` except `Unsure` **asserts that this call changed no card**.
@@ -108,7 +108,11 @@ class CredentialRejected(DriverError):
 
 
 class SettingsRejected(DriverError):
-    """A setting is missing or wrong; the sentence names its key."""
+    """A key is unknown, missing or wrong; the sentence names it.
+
+    For `Driver.check` alone.  At the start of the daemon it refuses the whole configuration: no encoder is started, the
+    exit code is 78.
+    """
 
     error_type = "settings_rejected"
 
@@ -225,8 +229,10 @@ class Desk(Protocol):
         """Commit `intent` to disk.  Await it before the first effect and again whenever the note grows.
 
         Raises:
-            Withdrawn, CardRejected: a veto, on the first call of an encode only.  Touch nothing and let it
-                through.
+            Withdrawn: a veto, on the first call of an encode only: the job is off.  Touch nothing and let it through.
+            CardRejected: another one, with the error type `card_in_use`: the card's uid is the intent of another open
+                job, or it carries a credential of another access method that was made here, is still valid and was not
+                deleted.  A card without a uid cannot be judged, and is not.
         """
 
     async def withdrawn(self) -> None:
@@ -319,7 +325,7 @@ class Driver(Protocol):
         """Judge settings without any I/O.
 
         Raises:
-            SettingsRejected: a key is unknown, missing or wrong.
+            SettingsRejected: a key is unknown, missing or wrong; the daemon does not start, exit code 78.
         """
 
     async def discover(self, settings: Settings, secret: Secret) -> Sequence[Found]:
