@@ -23,7 +23,11 @@ T = TypeVar("T")
 
 _Item = tuple[Callable[[], object], "asyncio.Future[Any]", bool]
 _Result = tuple["asyncio.Future[Any]", object, BaseException | None]
+BUSY_TIMEOUT_MS = 5000
+"""How long a statement waits for another process that has the store open."""
 _BATCH = 256
+_OF_THE_OPERATION = (sqlite3.ProgrammingError, sqlite3.InterfaceError, sqlite3.DataError, sqlite3.IntegrityError)
+"""What SQLite raises when it was asked wrongly; any other error of its is the store's."""
 
 
 class Connection(Protocol):
@@ -61,6 +65,7 @@ class Commits:
         self._loop = asyncio.get_running_loop()
         self._arrived: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._broken: StoreError | None = None
+        self._closed = False
         self._full = True
         self._thread = threading.Thread(target=self._work, name="commits")
         self._thread.start()
@@ -85,12 +90,15 @@ class Commits:
 
     async def close(self) -> None:
         """Finish what has arrived and end the thread; the connection stays the caller's."""
+        self._closed = True
         self._arrived.put(None)
         await asyncio.to_thread(self._thread.join)
 
     async def _hand_in(self, operation: Callable[[], T], *, durable: bool) -> T:
         if self._broken:
             raise self._broken
+        if self._closed:
+            raise StoreError("The store is closed.")
         done: asyncio.Future[T] = self._loop.create_future()
         self._arrived.put((operation, done, durable))
         return await asyncio.shield(done)
@@ -130,9 +138,9 @@ class Commits:
                 execute("SAVEPOINT operation")
                 try:
                     results.append((done, operation(), None))
-                except sqlite3.Error:
-                    raise
-                except Exception as error:  # noqa: BLE001 - handed to the caller
+                except Exception as error:
+                    if isinstance(error, sqlite3.Error) and not isinstance(error, _OF_THE_OPERATION):
+                        raise
                     execute("ROLLBACK TO operation")
                     results.append((done, None, error))
                 execute("RELEASE operation")
@@ -148,8 +156,14 @@ class Commits:
             self._full = full
 
     def _deliver(self, results: list[_Result], news: object) -> None:
-        if news is not None:
-            self._on_commit(news)
+        try:
+            if news is not None:
+                self._on_commit(news)
+        finally:
+            self._resolve(results)
+
+    @staticmethod
+    def _resolve(results: list[_Result]) -> None:
         for done, value, error in results:
             if done.cancelled():
                 continue

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from encoder_bridge import wire
 from encoder_bridge.board import Board
 from encoder_bridge.commits import Commits
-from encoder_bridge.driver import Card, Intent, Prompt, Withdrawn
-from encoder_bridge.model import Assignment, Problem, iso
-from encoder_bridge.store.work import Work
+from encoder_bridge.driver import Card, CardRejected, Intent, Prompt, Withdrawn
+from encoder_bridge.model import Assignment, iso
+from encoder_bridge.store.work import Verdict, Work
 
 Clock = Callable[[], int]
 """Milliseconds since 1970 UTC."""
@@ -43,12 +44,12 @@ class AttemptDesk:
         silence_s: float,
     ) -> None:
         self.job = assignment.job
-        self.intended = False
+        self.begun = False
+        """An intent is on disk or on its way there: a card may be changed."""
         self.closed = False
+        """Nobody waits for the attempt any more; it gets no further."""
         self.waited_too_long = False
         """Nobody laid a card down in time."""
-        self.verdict: Problem | None = None
-        """What the person at the desk should know while the card still lies there."""
         self.stirred = asyncio.Event()
         self._encoder = encoder
         self._commits = commits
@@ -85,16 +86,30 @@ class AttemptDesk:
 
         Raises:
             Withdrawn: the job is off.
+            CardRejected: the card carries what must not be overwritten.
+            TypeError: the intent cannot be stored.
         """
-        if self.closed or (self._off.is_set() and not self.intended):
+        if not isinstance(intent, Intent) or not is_plain(intent.card, intent.note):
+            raise TypeError("the driver's intent holds something that is no text")
+        if self.closed or (self._off.is_set() and not self.begun):
             raise Withdrawn("The job was taken off the desk.")
-        granted = await self._commits(self._work.intend, self.job, self._encoder, intent, self._clock())
-        if not granted:
+        is_first = not self.begun
+        self.begun = True  # from before the commit: while it is under way nobody knows whether the card may be changed
+        self._heard()
+        self.stirred.set()
+        verdict = await self._commits(self._work.intend, self.job, self._encoder, intent, self._clock())
+        if verdict is not Verdict.GO and is_first:
+            self.begun = False
+        if verdict is Verdict.CARD_IN_USE:
+            raise CardRejected(
+                "This card still serves another guest or has yet to be looked at: lay another one down.",
+                error_type="card_in_use",
+            )
+        if verdict is Verdict.OFF:
             self.withdraw()
+        if verdict is Verdict.OFF or self.closed:
             raise Withdrawn("The job was taken off the desk.")
-        if not self.intended:
-            self.intended = True
-            self.stirred.set()
+        if is_first:
             self._board.amend(self._encoder, state="writing", since=iso(self._clock()), error=None)
         self._heard()
 
@@ -106,7 +121,7 @@ class AttemptDesk:
         """Take the job off; the device has its promised silence to come back."""
         if not self._off.is_set():
             self._off.set()
-            if not self.intended:
+            if not self.begun:
                 self._limit = self._time() + self._silence_s
             self.stirred.set()
 
@@ -121,5 +136,13 @@ class AttemptDesk:
         return self._limit
 
     def _heard(self) -> None:
-        if self.intended:
+        if self.begun:
             self._limit = self._time() + self._silence_s
+
+
+def is_plain(card: Card | None, note: Mapping[Any, Any]) -> bool:
+    """Whether what a driver hands over to be kept is text, as the port says."""
+    texts = [*note.keys(), *note.values()]
+    if card is not None:
+        texts += [card.technology] if card.uid is None else [card.technology, card.uid]
+    return all(isinstance(text, str) for text in texts)

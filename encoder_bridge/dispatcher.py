@@ -10,6 +10,8 @@ from encoder_bridge.desk import Clock
 from encoder_bridge.station import Station
 from encoder_bridge.store import News, Store
 
+_LOOK_AGAIN_S = 60.0
+"""The wall clock may be set while we sleep."""
 _PRUNE_EVERY_S = 86_400
 _PRUNE_PAUSE_S = 1
 
@@ -46,7 +48,7 @@ class Dispatcher:
         while True:
             self._changed.clear()
             next_at = await self._commits(self._store.work.expire, self._clock())
-            timeout = None if next_at is None else max(0, next_at - self._clock()) / 1000
+            timeout = None if next_at is None else min(_LOOK_AGAIN_S, max(0, next_at - self._clock()) / 1000)
             try:
                 async with asyncio.timeout(timeout):
                     await self._changed.wait()

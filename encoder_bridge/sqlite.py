@@ -14,7 +14,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from encoder_bridge.commits import Connection
+from encoder_bridge.commits import BUSY_TIMEOUT_MS, Connection
 from encoder_bridge.errors import StoreError
 
 SCHEMA_VERSION = 1
@@ -67,13 +67,14 @@ def prepare(connection: Connection) -> None:
         StoreError: damaged, or of a newer schema.
     """
     for pragma in (
-        "busy_timeout = 5000",
-        "journal_mode = WAL",
+        f"busy_timeout = {BUSY_TIMEOUT_MS}",
         "synchronous = FULL",
         "secure_delete = ON",
         "journal_size_limit = 4194304",
     ):
         connection.execute(f"PRAGMA {pragma}").fetchall()
+    if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
+        raise StoreError("The store's disk cannot keep a write-ahead log: put the store on a local disk.")
     found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     if found != "ok":
         raise StoreError(f"The store is damaged ({found}): restore the last backup.")

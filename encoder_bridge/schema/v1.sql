@@ -28,11 +28,13 @@ CREATE TABLE job (
     intent           TEXT,
     receipt          TEXT,
     issued_at        INTEGER,
+    card_uid         TEXT,                                -- of the card that was issued
     error            TEXT
 ) STRICT;
 CREATE INDEX job_of_method ON job (access_method_id);
 CREATE INDEX job_in_turn ON job (place, job_id) WHERE open;
 CREATE INDEX job_by_expiry ON job (expires_at) WHERE open;
+CREATE INDEX job_on_card ON job (card_uid) WHERE card_uid IS NOT NULL;
 CREATE INDEX job_ended ON job (state_at) WHERE open IS NULL;
 
 -- Guests' names and rooms, erasable without touching the history.

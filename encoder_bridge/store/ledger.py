@@ -80,6 +80,14 @@ class Ledger:
         jobs = self.jobs("WHERE access_method_id = ? AND open ORDER BY job_id DESC LIMIT 1", (access_method_id,))
         return jobs[0] if jobs else None
 
+    def cancellable(self, access_method_id: str) -> Job | None:
+        """The open job that a cancellation means: the one in doubt before a successor that waits for it."""
+        jobs = self.jobs(
+            "WHERE access_method_id = ? AND open ORDER BY state = 'unsure' DESC, job_id DESC LIMIT 1",
+            (access_method_id,),
+        )
+        return jobs[0] if jobs else None
+
     def count_open(self) -> int:
         """How many jobs have not ended; counted once, then kept."""
         if self._open is None:

@@ -303,7 +303,8 @@ class Needs:
                 "UPDATE event SET reply_to = ?, correlation = ? WHERE event_id = ?",
                 (reply.topic, reply.correlation, trigger.event_id),
             )
-        return Answer(status="duplicate", job=None if job_id is None else self._ledger.job(job_id))
+        jobs = self._ledger.jobs("WHERE job_id = ?", (job_id,))
+        return Answer(status="duplicate", job=jobs[0] if jobs else None)
 
     def _digest(self, trigger: wire.Trigger) -> bytes:
         """What was meant, whichever way it came.

@@ -8,8 +8,9 @@ from encoder_bridge.reports import ReplyAddress
 from encoder_bridge.store.ledger import Ledger
 from encoder_bridge.store.needs import CONFIRMATION_REQUIRED, PROFILE_MISSING
 
-_CANCELLED = Problem(type="cancelled", message="The job was cancelled at the desk.")
-_UNKNOWN = Problem(type="unknown_job", message="No such job is known for this access method: check its id.")
+_CANCELLED = Problem(type="cancelled", message="The job was cancelled by request.")
+_ENDED = Problem(type="job_ended", message="The job has ended already, as its state says: nothing is changed.")
+_UNKNOWN = Problem(type="unknown_job", message="No job is known for this access method: check its id.")
 _BEING_WRITTEN = Problem(
     type="card_being_written",
     message="Its card is being written at this moment: wait for the outcome, then take the card back.",
@@ -24,9 +25,12 @@ class Requests:
 
     def cancel(self, request: wire.Request, reply: ReplyAddress, now: int) -> None:
         """Take a job off: one that has not begun is cancelled, an unsure one is given up."""
-        job = self._ledger.newest_open(request.access_method_id)
+        if self._is_repeated("cancel", request, now):
+            self._answer("cancel", request, reply, now, job=self._newest(request))
+            return
+        job = self._ledger.cancellable(request.access_method_id)
         if job is None:
-            self._answer("cancel", request, reply, now, error=_UNKNOWN)
+            self._refuse("cancel", request, reply, now)
         elif job.state is State.WRITING:
             self._answer("cancel", request, reply, now, job=job, error=_BEING_WRITTEN)
         else:
@@ -34,9 +38,12 @@ class Requests:
 
     def confirm(self, request: wire.Request, reply: ReplyAddress, now: int) -> None:
         """Let a job go that was held for a confirmation; on any other job it changes nothing."""
+        if self._is_repeated("confirm", request, now):
+            self._answer("confirm", request, reply, now, job=self._newest(request))
+            return
         job = self._ledger.newest_open(request.access_method_id)
         if job is None:
-            self._answer("confirm", request, reply, now, error=_UNKNOWN)
+            self._refuse("confirm", request, reply, now)
         elif job.state is not State.HELD:
             self._answer("confirm", request, reply, now, job=job)
         elif not self._has_profile(job):
@@ -48,14 +55,31 @@ class Requests:
 
     def tell(self, request: wire.Request, reply: ReplyAddress, now: int) -> None:
         """Answer where the newest job of an access method stands."""
+        job = self._newest(request)
+        if job:
+            self._answer("job", request, reply, now, job=job)
+        else:
+            self._refuse("job", request, reply, now)
+
+    def _is_repeated(self, verb: str, request: wire.Request, now: int) -> bool:
+        """Note a request that changes something; the same id asks for the same once, however often it is delivered."""
+        noted = self._ledger.execute(
+            """INSERT INTO event (event_id, digest, received_at) VALUES (?, x'', ?)
+               ON CONFLICT DO NOTHING RETURNING 1""",
+            (f"request/{verb}/{request.id}", now),
+        ).fetchone()
+        return noted is None
+
+    def _newest(self, request: wire.Request) -> Job | None:
         jobs = self._ledger.jobs(
             "WHERE access_method_id = ? ORDER BY job_id DESC LIMIT 1",
             (request.access_method_id,),
         )
-        if jobs:
-            self._answer("job", request, reply, now, job=jobs[0])
-        else:
-            self._answer("job", request, reply, now, error=_UNKNOWN)
+        return jobs[0] if jobs else None
+
+    def _refuse(self, verb: str, request: wire.Request, reply: ReplyAddress, now: int) -> None:
+        job = self._newest(request)
+        self._answer(verb, request, reply, now, job=job, error=_ENDED if job else _UNKNOWN)
 
     def _has_profile(self, job: Job) -> bool:
         (profile,) = self._ledger.execute("SELECT profile FROM job WHERE job_id = ?", (job.job_id,)).fetchone()

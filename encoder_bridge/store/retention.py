@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from encoder_bridge.commits import BUSY_TIMEOUT_MS
 from encoder_bridge.store.ledger import Ledger
 
 KEEP_MS = 90 * 86_400_000
 """Jobs that have ended, their attempts and the ids of messages."""
 POISON_KEEP_MS = 7 * 86_400_000
+PLAUSIBLE_MS = 7 * 86_400_000
+"""A clock this far ahead of the last message is not believed: nothing is forgotten on its word."""
 _SLICE = 500
 
 _OLD_JOBS = "SELECT job_id FROM job WHERE open IS NULL AND state_at < ?1 ORDER BY state_at LIMIT ?2"
@@ -24,11 +27,14 @@ class Retention:
         self._execute = ledger.execute
 
     def prune(self, now: int) -> bool:
-        """Drop a slice of what is too old.
+        """Drop a slice of what is too old.  A desk that heard nothing for a week forgets nothing until it does.
 
         Returns:
             True: there may be more.
         """
+        (newest,) = self._execute("SELECT max(received_at) FROM event").fetchone()
+        if newest is None or now - newest > PLAUSIBLE_MS:
+            return False
         self._execute("DELETE FROM poison WHERE received_at < ?", (now - POISON_KEEP_MS,))
         self._execute("DELETE FROM method WHERE known_at < ?", (now - KEEP_MS,))
         jobs = self._execute(_OLD_JOBS, (now - KEEP_MS, _SLICE)).fetchall()
@@ -44,5 +50,8 @@ class Retention:
     def tidy(self) -> None:
         """Outside any transaction: overwrite what deleted contents left in the write-ahead log."""
         if self._ledger.secrets_left_in_log:
+            # Somebody who reads the store must not hold up the commits: the log is truncated another time.
+            self._execute("PRAGMA busy_timeout = 0").fetchall()
             busy, *_ = self._execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            self._execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}").fetchall()
             self._ledger.secrets_left_in_log = bool(busy)

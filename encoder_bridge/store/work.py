@@ -6,16 +6,17 @@ import base64
 import json
 from dataclasses import asdict
 from datetime import datetime
+from enum import StrEnum
 
 from encoder_bridge.driver import Credential, Intent, Receipt
-from encoder_bridge.model import BEGUN, Assignment, Job, Problem, State
+from encoder_bridge.model import BEGUN, Assignment, Job, Problem, State, to_ms
 from encoder_bridge.store.ledger import Ledger
 from encoder_bridge.store.needs import CONFIRMATION_REQUIRED, PROFILE_MISSING
 from encoder_bridge.store.rows import to_json
 
 _CLAIMABLE = """
     WHERE open AND (state = 'unsure' OR (state = 'queued' AND expires_at > ?2)) AND (encoder IS NULL OR encoder = ?1)
-      AND not_before <= ?2
+      AND (not_before <= ?2 OR not_before > ?2 + 120000) -- a pause is a minute at most: the clock was put back
       AND NOT EXISTS (SELECT 1 FROM job AS older
                       WHERE older.access_method_id = job.access_method_id AND older.open AND older.job_id < job.job_id)
     ORDER BY place, job_id LIMIT 1
@@ -28,6 +29,14 @@ _MET_MEANWHILE = """
     SELECT 1 FROM job JOIN method USING (access_method_id)
     WHERE job_id = ? AND known_at >= intended_at AND method.issued_at >= ifnull(occurred_at, 0)
 """
+_TO_BE_LOOKED_AT = """
+    SELECT 1 FROM job WHERE open AND job_id != ? AND state IN ('writing', 'unsure') AND intent ->> '$.card.uid' = ?
+"""
+_LAST_ISSUED_ON = "SELECT access_method_id, credential FROM job WHERE card_uid = ? ORDER BY issued_at DESC LIMIT 1"
+_ENCODER_GONE = Problem(
+    type="encoder_gone",
+    message="Its card may be half written and its encoder is not configured any more: add it again or cancel the job.",
+)
 _INTERRUPTED = Problem(
     type="encoding_interrupted",
     message="The bridge was stopped while it wrote: lay the same card down again, do not hand it out.",
@@ -37,6 +46,16 @@ _DELETED = Problem(type="credential_deleted", message="The access method was del
 _RETRY_MS = 60_000
 """Pause before a card is looked at again for which this device has no use."""
 _STALE = Problem(type="stale", message="The card that was being written already answers this need.")
+
+
+class Verdict(StrEnum):
+    """What the store says to an intent."""
+
+    GO = "go"
+    OFF = "off"
+    """The job is not to be done any more, or not in this attempt."""
+    CARD_IN_USE = "card_in_use"
+    """The card is to be looked at for another job, or carries another access method's credential, still valid."""
 
 
 class Work:
@@ -70,17 +89,16 @@ class Work:
         self._ledger.log(job, "resumed" if job.intent else "prompted", now, encoder=encoder)
         return Assignment(job=job, credential=self._credential(job)), None
 
-    def intend(self, job: Job, encoder: str, intent: Intent, now: int) -> bool:
-        """Put on disk that a card is about to be changed.
-
-        Returns:
-            False: the job is off; no card may be touched.
-        """
+    def intend(self, job: Job, encoder: str, intent: Intent, now: int) -> Verdict:
+        """Put on disk that a card is about to be changed, if it may be."""
         current = self._ledger.current(job, BEGUN | {State.WAITING_FOR_CARD})
         if current is None or (current.state is not State.WRITING and self._ledger.is_deleted(job.access_method_id)):
-            return False
+            return Verdict.OFF
         if current.state is State.WAITING_FOR_CARD and current.expires_at <= now:
-            return False
+            return Verdict.OFF
+        uid = intent.card.uid if intent.card else None
+        if current.state is not State.WRITING and uid is not None and self._is_in_use(uid, job, now):
+            return Verdict.CARD_IN_USE
         self._execute(
             "UPDATE job SET intent = ?, encoder = ?, intended_at = ifnull(intended_at, ?) WHERE job_id = ?",
             (to_json(intent), encoder, now, job.job_id),
@@ -88,7 +106,7 @@ class Work:
         if current.state is not State.WRITING:
             self._ledger.move(current, State.WRITING, now)
         self._ledger.log(current, "intended", now, encoder=encoder, card=intent.card, detail=intent.note)
-        return True
+        return Verdict.GO
 
     def issue(self, job: Job, receipt: Receipt, now: int) -> bool:
         """End a job with a card that carries it.
@@ -102,7 +120,10 @@ class Work:
             return False
         if current.state is State.WAITING_FOR_CARD:
             current = self._ledger.move(current, State.WRITING, now)
-        self._execute("UPDATE job SET receipt = ?, issued_at = ? WHERE job_id = ?", (to_json(receipt), now, job.job_id))
+        self._execute(
+            "UPDATE job SET receipt = ?, issued_at = ?, card_uid = ? WHERE job_id = ?",
+            (to_json(receipt), now, receipt.card.uid if receipt.card else None, job.job_id),
+        )
         self._ledger.move(current, State.ISSUED, now)
         self._judge_successors(current, now)
         return True
@@ -169,6 +190,14 @@ class Work:
         (faults,) = self._execute("SELECT faults FROM job WHERE job_id = ?", (job.job_id,)).fetchone()
         return int(faults)
 
+    def abandon(self, job: Job, now: int) -> None:
+        """Let go of an attempt that ended in no way of its own: what is not settled is asked for again or in doubt."""
+        current = self._ledger.current(job, {State.WAITING_FOR_CARD, State.WRITING})
+        if current and current.state is State.WRITING:
+            self._unsure(current, _INTERRUPTED, now)
+        elif current:
+            self._ledger.move(current, State.QUEUED, now, error=current.error)
+
     def recover(self, now: int) -> int:
         """At start: what was being asked for is queued, what was being written is unsure.
 
@@ -206,10 +235,24 @@ class Work:
 
     def _unbind(self) -> None:
         configured = self._ledger.rules.encoders
-        for job in self._ledger.jobs("WHERE open AND state IN ('held', 'queued') AND encoder IS NOT NULL"):
-            if job.encoder not in configured:
+        for job in self._ledger.jobs("WHERE open AND encoder IS NOT NULL"):
+            if job.encoder in configured:
+                continue
+            self._ledger.log(job, "encoder_gone", job.state_at)
+            if job.state is State.UNSURE:
+                self._ledger.restate(job, _ENCODER_GONE)
+            else:
                 self._execute("UPDATE job SET encoder = NULL WHERE job_id = ?", (job.job_id,))
-                self._ledger.log(job, "encoder_gone", job.state_at, encoder=job.encoder)
+
+    def _is_in_use(self, uid: str, job: Job, now: int) -> bool:
+        """Whether a card must not be overwritten for this job."""
+        if self._execute(_TO_BE_LOOKED_AT, (job.job_id, uid)).fetchone():
+            return True
+        last = self._execute(_LAST_ISSUED_ON, (uid,)).fetchone()
+        if last is None or last[0] == job.access_method_id or self._ledger.is_deleted(last[0]):
+            return False
+        ends_at = json.loads(last[1])["ends_at"]
+        return ends_at is not None and to_ms(datetime.fromisoformat(ends_at)) > now
 
     def _unsure(self, job: Job, problem: Problem, now: int) -> None:
         job = self._ledger.move(job, State.UNSURE, now, error=problem)

@@ -236,7 +236,8 @@ class Days(RuleBasedStateMachine):
 
     def ask(self, verb: str, method: str) -> str:
         operation = getattr(self.bridge.store.requests, verb)
-        operation(wire.Request(id="r", access_method_id=method), ReplyAddress(), self.bridge.clock())
+        self.events += 1
+        operation(wire.Request(id=f"r{self.events}", access_method_id=method), ReplyAddress(), self.bridge.clock())
         return str(json.loads(self.bridge.store.outbox.pending(10_000)[-1].body)["status"])
 
     # What people and devices do.

@@ -69,6 +69,7 @@ def test_a_blank_card_that_is_laid_down_is_issued(bridge: Bridge, world: World) 
 def test_a_driver_that_changed_no_card_costs_the_need_nothing(bridge: Bridge, world: World, fault: str) -> None:
     world.faults["left"].append(fault)
     bridge.do(need(bridge, 1, encoder="left"))
+    bridge.rest()
     world.lay("left", world.blank())
     bridge.advance(60)
     world.lay("left", None)
@@ -102,6 +103,7 @@ def test_a_card_that_may_have_been_changed_is_looked_at_again_and_is_the_only_on
 ) -> None:
     world.faults["left"].append(fault)
     bridge.do(need(bridge, 1, encoder="left"))
+    bridge.rest()
     first = world.blank()
     world.lay("left", first)
     bridge.advance(1)

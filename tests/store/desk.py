@@ -18,6 +18,7 @@ from encoder_bridge.reports import ReplyAddress
 from encoder_bridge.sqlite import open_store
 from encoder_bridge.store import Rules, Store
 from encoder_bridge.store.needs import Answer
+from encoder_bridge.store.work import Verdict
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -103,7 +104,7 @@ class Desk:
         return assignment is None
 
     def intend(self, job: Job, encoder: str = "left", card: Card | None = CARD) -> bool:
-        return self.do(self.store.work.intend, job, encoder, Intent(card=card), self.now)
+        return self.do(self.store.work.intend, job, encoder, Intent(card=card), self.now) is Verdict.GO
 
     def begin(self, encoder: str = "left") -> Job:
         """Claim the next job and commit the intent to write it."""

@@ -11,12 +11,14 @@ from typing import Any
 
 import pytest
 
+from encoder_bridge import wire
 from encoder_bridge.app import _store_of_ours
-from encoder_bridge.driver import Card, Evidence, Receipt
+from encoder_bridge.driver import Card, Evidence, Intent, Receipt
 from encoder_bridge.errors import MalformedMessage, StoreError
 from encoder_bridge.model import MOVES, OPEN, IllegalMove, Job, Problem, State, iso
 from encoder_bridge.reports import ReplyAddress
 from encoder_bridge.store.retention import KEEP_MS
+from encoder_bridge.store.work import Verdict
 
 from .desk import CARD, DAY, MINUTE, START, Desk, credential, rules
 
@@ -663,7 +665,7 @@ def test_a_card_keeps_its_sequence_number_in_every_attempt(desk: Desk) -> None:
     desk.need("m1")
     desk.begin()
     first = desk.claim()
-    desk.intend(first.job)
+    desk.intend(first.job, card=OTHER_CARD)
     desk.doubt(first.job)
     assert desk.claim().credential == first.credential
     assert first.credential.sequence == 2
@@ -673,9 +675,9 @@ def test_every_job_has_a_higher_sequence_number_even_when_older_ones_are_forgott
     desk.need()
     desk.issue(desk.begin())
     desk.now += KEEP_MS + 1
-    desk.do(desk.store.retention.prune, desk.now)
-    assert desk.jobs() == []
     desk.need("m2")
+    desk.do(desk.store.retention.prune, desk.now)
+    assert [job.access_method_id for job in desk.jobs()] == ["m2"]
     assert desk.claim().credential.sequence == 2
 
 
@@ -950,13 +952,16 @@ def test_what_ended_90_days_ago_is_forgotten_and_what_is_open_is_not(desk: Desk)
     desk.need("open", event_id="open", expires_at=iso(START + 400 * DAY), **with_secrets())
     desk.need("unsure", event_id="unsure")
     desk.begin()
-    desk.doubt(desk.begin())
+    unsure = desk.claim().job
+    desk.intend(unsure, card=OTHER_CARD)
+    desk.doubt(unsure)
     desk.now += KEEP_MS
+    desk.need("fresh")
     desk.do(desk.store.retention.prune, desk.now)
-    assert len(desk.jobs()) == 3, "90 days are not over yet"
+    assert len(desk.jobs()) == 4, "90 days are not over yet"
     desk.now += 1
     assert not desk.do(desk.store.retention.prune, desk.now)
-    assert [job.access_method_id for job in desk.jobs()] == ["open", "unsure"]
+    assert [job.access_method_id for job in desk.jobs()] == ["open", "unsure", "fresh"]
     assert {row[1] for row in desk.rows("attempt")} == {2, 3}
     assert [row[0] for row in desk.rows("personal")] == [2]
     assert [row[0] for row in desk.rows("contents")] == [2]
@@ -1032,3 +1037,116 @@ def test_a_job_whose_encoder_is_not_configured_any_more_may_go_to_any(path: Path
     assert desk.nothing_to_claim("left")
     desk.do(desk.store.work.recover, desk.now)
     assert not desk.nothing_to_claim("left")
+
+
+# Whose card it is.
+
+OTHER_CARD = Card(technology="test", uid="04bb")
+
+
+def test_a_card_that_is_to_be_looked_at_for_another_job_is_left_alone(desk: Desk) -> None:
+    desk.need("m1")
+    desk.need("m2")
+    desk.doubt(desk.begin(), retry_at=desk.now + MINUTE)
+    job = desk.claim("right").job
+    assert desk.do(desk.store.work.intend, job, "right", Intent(card=CARD), desk.now) is Verdict.CARD_IN_USE
+    assert desk.job(2).state is State.WAITING_FOR_CARD
+    assert desk.intend(job, "right", card=OTHER_CARD)
+
+
+def test_a_card_that_still_serves_another_guest_is_left_alone_until_its_time_is_over(desk: Desk) -> None:
+    desk.need("m1", credential=credential(ends_at=iso(START + DAY)))
+    desk.issue(desk.begin())
+    desk.need("m2")
+    job = desk.claim().job
+    assert not desk.intend(job)
+    desk.now = START + DAY + 1
+    assert desk.intend(job)
+
+
+def test_a_card_whose_access_method_was_deleted_may_be_used_again(desk: Desk) -> None:
+    desk.need("m1", credential=credential(ends_at=iso(START + DAY)))
+    desk.issue(desk.begin())
+    desk.send("deleted", "m1")
+    desk.need("m2")
+    assert desk.intend(desk.claim().job)
+
+
+def test_a_card_may_be_written_again_for_its_own_access_method(desk: Desk) -> None:
+    desk.need("m1", credential=credential(ends_at=iso(START + DAY)))
+    desk.issue(desk.begin())
+    desk.now += MINUTE
+    desk.need("m1", at=desk.now, credential=credential(ends_at=iso(START + 2 * DAY)))
+    assert desk.intend(desk.claim().job)
+
+
+# What comes twice, and clocks.
+
+
+def test_a_cancellation_that_is_delivered_twice_does_not_cancel_the_next_need(desk: Desk) -> None:
+    desk.need("m1")
+    cancel = wire.Request(id="once", access_method_id="m1")
+    desk.do(desk.store.requests.cancel, cancel, ReplyAddress(), desk.now)
+    desk.now += MINUTE
+    desk.need("m1", at=desk.now)
+    desk.do(desk.store.requests.cancel, cancel, ReplyAddress(), desk.now)
+    assert [job.state for job in desk.jobs()] == [State.CANCELLED, State.QUEUED]
+
+
+def test_a_cancellation_means_the_job_in_doubt_before_its_successor(desk: Desk) -> None:
+    desk.need("m1")
+    desk.doubt(desk.begin())
+    desk.need("m1")
+    cancel = wire.Request(id="first", access_method_id="m1")
+    desk.do(desk.store.requests.cancel, cancel, ReplyAddress(), desk.now)
+    assert [job.state for job in desk.jobs()] == [State.FAILED, State.QUEUED]
+
+
+def test_a_word_to_a_job_that_has_ended_says_so(desk: Desk) -> None:
+    desk.need("m1")
+    desk.issue(desk.begin())
+    answer = desk.request("cancel")
+    assert (answer["status"], answer["error"]["type"], answer["state"]) == ("rejected", "job_ended", "issued")
+
+
+def test_a_clock_far_ahead_of_the_last_message_makes_nothing_forgotten(desk: Desk) -> None:
+    desk.send("deleted", "gone")
+    desk.do(desk.store.retention.prune, desk.now + KEEP_MS + 1)
+    assert desk.need("gone").status == "rejected"
+
+
+def test_a_clock_that_is_put_back_does_not_keep_a_card_from_being_looked_at(desk: Desk) -> None:
+    desk.need()
+    desk.doubt(desk.begin(), retry_at=desk.now + MINUTE)
+    assert desk.nothing_to_claim()
+    desk.now -= 60 * MINUTE
+    assert not desk.nothing_to_claim()
+
+
+def test_a_repetition_whose_job_is_forgotten_is_still_a_repetition(desk: Desk) -> None:
+    desk.need("m1", event_id="one", at=START)
+    desk.do(desk.connection.execute, "DELETE FROM job")
+    assert desk.need("m1", event_id="one", at=START).status == "duplicate"
+
+
+def test_an_attempt_that_ended_in_no_way_of_its_own_is_let_go_of(desk: Desk) -> None:
+    desk.need("m1")
+    desk.need("m2")
+    asked = desk.claim().job
+    desk.do(desk.store.work.abandon, asked, desk.now)
+    assert desk.job(1).state is State.QUEUED
+    begun = desk.begin()
+    desk.do(desk.store.work.abandon, begun, desk.now)
+    assert desk.job(begun.job_id).state is State.UNSURE
+
+
+def test_an_unsure_job_whose_encoder_is_gone_says_so(path: Path) -> None:
+    desk = Desk(path, rules(encoders=frozenset({"left"})))
+    desk.need()
+    desk.doubt(desk.begin())
+    desk.close()
+    desk = desk.again(rules(encoders=frozenset({"right"})))
+    desk.do(desk.store.work.recover, desk.now)
+    error = desk.job(1).error
+    assert error is not None
+    assert error.type == "encoder_gone"
