@@ -50,6 +50,16 @@ class Broker:
         """Whether MQTT 5's properties can be used."""
         return self.protocol == "5"
 
+    def properties(self, packet: int, **values: Any) -> Properties | None:
+        """MQTT 5 properties of a packet type, less those that are None; nothing at all before MQTT 5."""
+        if not self.is_v5:
+            return None
+        properties = Properties(packet)  # type: ignore[no-untyped-call]
+        for name, value in values.items():
+            if value is not None:
+                setattr(properties, name, value)
+        return properties
+
 
 class AckClient(aiomqtt.Client):
     """One connection whose incoming messages are acknowledged by hand, and whose refusals are heard.
@@ -61,14 +71,12 @@ class AckClient(aiomqtt.Client):
     """
 
     def __init__(self, broker: Broker, will: aiomqtt.Will, *, on_refusal: Callable[[str], None]) -> None:
-        properties = None
-        if broker.is_v5:
-            properties = properties_of(
-                PacketTypes.CONNECT,
-                SessionExpiryInterval=broker.session_expiry_s,
-                ReceiveMaximum=broker.receive_maximum,
-                MaximumPacketSize=_MAX_PACKET_BYTES,
-            )
+        properties = broker.properties(
+            PacketTypes.CONNECT,
+            SessionExpiryInterval=broker.session_expiry_s,
+            ReceiveMaximum=broker.receive_maximum,
+            MaximumPacketSize=_MAX_PACKET_BYTES,
+        )
         super().__init__(
             broker.host,
             broker.port,
@@ -128,15 +136,6 @@ class AckClient(aiomqtt.Client):
         """Tell the broker that the message is ours now; in the order of arrival, on this connection only."""
         if message.qos and not self._disconnected.done():
             self._client.ack(message.mid, message.qos)
-
-
-def properties_of(packet: int, **values: Any) -> Properties:
-    """MQTT 5 properties of a packet type; those that are None are left out."""
-    properties = Properties(packet)  # type: ignore[no-untyped-call]
-    for name, value in values.items():
-        if value is not None:
-            setattr(properties, name, value)
-    return properties
 
 
 def _text(password: bytes | None) -> str | None:

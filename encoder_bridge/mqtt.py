@@ -1,4 +1,4 @@
-"""The broker: triggers and requests in, reports out, nothing lost on either way.
+"""The connection to a broker: triggers and requests in, reports out, nothing lost on either way.
 
 aiomqtt 2.5 acknowledges on arrival; here an incoming message is acknowledged only after what it means is on disk, and
 in the order of arrival.  Every connection is a client object of its own: packet ids restart with a session, so that an
@@ -10,31 +10,28 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
-from itertools import islice
 from typing import Any, Literal
 
 import aiomqtt
 from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from encoder_bridge import wire
 from encoder_bridge.board import Board
-from encoder_bridge.broker import AckClient, Broker, TopicRefused, properties_of
+from encoder_bridge.broker import AckClient, Broker, TopicRefused
 from encoder_bridge.commits import Commits
 from encoder_bridge.intake import Envelope, Intake
 from encoder_bridge.log import get_logger
-from encoder_bridge.model import Job, iso
-from encoder_bridge.reports import Outgoing, ReplyAddress, job_state
+from encoder_bridge.model import iso
+from encoder_bridge.reports import ReplyAddress
 from encoder_bridge.store import News, Store
+from encoder_bridge.telling import Teller
 from encoder_bridge.topics import Topics
 
 BACK_OFF_S = (1.0, 60.0)
 """Full jitter between zero and this: first, longest."""
 STEADY_S = 30.0
 """A connection that lived shorter does not reset the back-off: the other side may be a second bridge with our name."""
-_BATCH = 20
-_ENDED_STATE_EXPIRY_S = 86_400
 
 
 class Link:
@@ -55,29 +52,16 @@ class Link:
         self._broker = broker
         self._topics = topics
         self._intake = intake
-        self._commits = commits
-        self._store = store
-        self._board = board
+        self._teller = Teller(broker, topics, commits=commits, store=store, board=board)
         self._info = info
         self._clock = clock
-        self._live: dict[str, Job | wire.EncoderState] = {}
-        self._refused: set[str] = set()
         self._announced_at: str | None = None
-        self._changed = asyncio.Event()
         self._log = get_logger("broker")  # aiomqtt sets the level of the logger called mqtt
         self.connected = asyncio.Event()
-        board.watch(self._encoder_changed)
 
     def hear(self, news: News) -> None:
         """Note what was committed."""
-        for access_method_id, job in news.jobs.items():
-            topic = self._topics.job(access_method_id)
-            if job is None:
-                self._live.pop(topic, None)
-            else:
-                self._live[topic] = job
-        if news.outbox or news.jobs:
-            self._changed.set()
+        self._teller.hear(news)
 
     async def run(self) -> None:
         """Stay connected until cancelled.
@@ -109,9 +93,9 @@ class Link:
             self._availability("offline"),
             qos=1,
             retain=True,
-            properties=self._v5(PacketTypes.WILLMESSAGE, WillDelayInterval=self._broker.will_delay_s),
+            properties=self._broker.properties(PacketTypes.WILLMESSAGE, WillDelayInterval=self._broker.will_delay_s),
         )
-        async with AckClient(self._broker, will, on_refusal=self._note_refusal) as client:
+        async with AckClient(self._broker, will, on_refusal=self._teller.note_refusal) as client:
             self._log.info("broker_connected", host=self._broker.host, session_present=client.session_present)
             try:
                 async with asyncio.TaskGroup() as tasks:
@@ -121,7 +105,7 @@ class Link:
                     if (task := asyncio.current_task()) and task.cancelling():
                         raise asyncio.CancelledError
                     self.connected.set()
-                    tasks.create_task(self._send(client), name="mqtt send")
+                    tasks.create_task(self._teller.run(client), name="mqtt send")
             except asyncio.CancelledError:
                 await self._part(client)
                 raise
@@ -135,11 +119,8 @@ class Link:
                 await client.subscribe(topic, **self._subscription(topic))
             except TopicRefused as refusal:
                 self._log.error("topic_refused", sentence=str(refusal))
-        standing = await self._commits.relaxed(self._store.outbox.standing)
-        self._live |= {self._topics.job(method): job for method, job in standing.items()}
-        self._live |= {self._topics.encoder(name): state for name, state in self._board.encoders.items()}
         await self._retain(client, self._topics.info, self._info.model_dump_json())
-        await self._say_live(client)
+        await self._teller.say_how_things_stand(client)
         self._announced_at = self._announced_at or iso(self._clock())
         await self._retain(client, self._topics.availability, self._availability("online"))
 
@@ -200,76 +181,8 @@ class Link:
                 sentence="Another bridge answers under this site and desk: give one of them another desk.",
             )
 
-    async def _send(self, client: AckClient) -> None:
-        while True:
-            self._changed.clear()
-            owed = await self._commits.relaxed(self._store.outbox.pending, _BATCH)
-            if owed:
-                async with asyncio.TaskGroup() as tasks:
-                    for message in owed:
-                        tasks.create_task(self._tell(client, message))
-                await self._commits.relaxed(self._store.outbox.told, [message.report_id for message in owed])
-            if len(owed) < _BATCH:
-                # What is owed goes first: the retained state of an ended job must not overwrite its successor's.
-                await self._say_live(client)
-                await self._changed.wait()
-
-    async def _tell(self, client: AckClient, message: Outgoing) -> None:
-        if message.kind == "event":
-            await self._publish(client, self._topics.event(message.name), message.body)
-        elif message.kind == "response":
-            topic = message.reply.topic
-            if topic is None or topic in self._refused:
-                topic = self._topics.response(message.name)
-            properties = self._v5(PacketTypes.PUBLISH, CorrelationData=message.reply.correlation)
-            await self._publish(client, topic, message.body, properties=properties)
-        elif self._broker.is_v5:
-            properties = self._v5(PacketTypes.PUBLISH, MessageExpiryInterval=_ENDED_STATE_EXPIRY_S)
-            await self._publish(
-                client, self._topics.job(message.name), message.body, retain=True, properties=properties
-            )
-        else:
-            # 3.1.1 cannot let a retained message expire: say the last state, then clear what is retained.
-            await self._publish(client, self._topics.job(message.name), message.body)
-            await self._publish(client, self._topics.job(message.name), "", retain=True)
-
-    async def _say_live(self, client: AckClient) -> None:
-        while self._live:
-            some = [(topic, self._live.pop(topic)) for topic in list(islice(self._live, _BATCH))]
-            async with asyncio.TaskGroup() as tasks:
-                for topic, what in some:
-                    body = job_state(what).body if isinstance(what, Job) else what.model_dump_json(exclude_none=True)
-                    tasks.create_task(self._retain(client, topic, body))
-
     async def _retain(self, client: AckClient, topic: str, body: str) -> None:
-        await self._publish(client, topic, body, retain=True)
-
-    async def _publish(
-        self,
-        client: AckClient,
-        topic: str,
-        body: str,
-        *,
-        retain: bool = False,
-        properties: Properties | None = None,
-    ) -> None:
-        self._log.traffic("out", topic, body.encode())
-        self._refused.discard(topic)
-        await client.publish(topic, body, qos=1, retain=retain, properties=properties)
-        if topic in self._refused:
-            raise TopicRefused(f"the broker does not let us write to {topic}")
-
-    def _note_refusal(self, topic: str) -> None:
-        """The broker acknowledged a message only to say that it threw it away; some close the connection as well."""
-        self._refused.add(topic)
-        self._log.error(
-            "topic_refused",
-            sentence=f"The broker does not let us write to {topic}: allow it in the broker's access list.",
-        )
-
-    def _encoder_changed(self, encoder: str, state: wire.EncoderState) -> None:
-        self._live[self._topics.encoder(encoder)] = state
-        self._changed.set()
+        await self._teller.publish(client, topic, body, retain=True)
 
     def _availability(self, state: Literal["online", "offline"]) -> str:
         return wire.Availability(
@@ -284,9 +197,6 @@ class Link:
             handling = 0 if topic == self._topics.availability else 2
             return {"options": SubscribeOptions(qos=1, retainAsPublished=True, retainHandling=handling)}
         return {"qos": 1}
-
-    def _v5(self, packet: int, **values: Any) -> Properties | None:
-        return properties_of(packet, **values) if self._broker.is_v5 else None
 
 
 def _sentence(group: BaseExceptionGroup[aiomqtt.MqttError]) -> str:

@@ -20,6 +20,7 @@ from encoder_bridge.mqtt import Link
 from encoder_bridge.reports import Outgoing
 from encoder_bridge.store.outbox import Outbox
 from encoder_bridge.store.work import Work
+from encoder_bridge.telling import Teller
 
 _running: set[asyncio.Task[None]] = set()
 
@@ -38,13 +39,13 @@ def acknowledges_before_the_commit() -> None:
 
 
 def forgets_a_report_before_it_is_told() -> None:
-    tell = Link._tell
+    tell = Teller._tell
 
-    async def forgotten(link: Link, client: Any, message: Outgoing) -> None:
-        await link._commits(link._store.outbox.told, [message.report_id])
-        await tell(link, client, message)
+    async def forgotten(teller: Teller, client: Any, message: Outgoing) -> Any:
+        await teller._commits(teller._store.outbox.told, [message.report_id])
+        return await tell(teller, client, message)
 
-    Link._tell = forgotten
+    Teller._tell = forgotten
 
 
 def writes_before_the_intent_is_on_disk() -> None:
@@ -78,12 +79,12 @@ def believes_every_card() -> None:
 def reports_under_a_new_id_each_time() -> None:
     pending = Outbox.pending
 
-    def renamed(outbox: Outbox, limit: int) -> list[Outgoing]:
+    def renamed(outbox: Outbox, *asked: Any) -> list[Outgoing]:
         return [
             dataclasses.replace(message, body=message.body.replace(message.body[13:49], str(uuid.uuid4())))
             if message.kind == "event"
             else message
-            for message in pending(outbox, limit)
+            for message in pending(outbox, *asked)
         ]
 
     Outbox.pending = renamed

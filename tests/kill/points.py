@@ -28,7 +28,7 @@ from typing import Any
 from encoder_bridge_simulated.plastic import Plastic
 from encoder_bridge_simulated.stock import Stock
 
-from encoder_bridge import app, mqtt, sqlite
+from encoder_bridge import app, sqlite
 from encoder_bridge.broker import AckClient
 from encoder_bridge.commits import Connection
 from encoder_bridge.desk import AttemptDesk
@@ -37,6 +37,7 @@ from encoder_bridge.store.outbox import Outbox
 from encoder_bridge.store.requests import Requests
 from encoder_bridge.store.retention import Retention
 from encoder_bridge.store.work import Work
+from encoder_bridge.telling import Teller
 
 Name = Callable[..., str]
 
@@ -120,7 +121,7 @@ def install(points: Points) -> None:
     points.around(AttemptDesk, "intend", "intend")
     points.around(AckClient, "ack", "puback")
     points.around(AckClient, "subscribe", "subscribe")
-    points.around(mqtt.Link, "_publish", _kind)
+    points.around(Teller, "publish", _kind)
 
 
 def _name_commits(points: Points) -> None:
@@ -164,5 +165,5 @@ def _note_writes(written: set[int]) -> None:
     Plastic.write = noted  # type: ignore[method-assign]
 
 
-def _kind(link: mqtt.Link, client: AckClient, topic: str, *_: Any) -> str:
-    return "publish." + topic.removeprefix(link._topics.root + "/").partition("/")[0]
+def _kind(teller: Teller, client: AckClient, topic: str, *_: Any) -> str:
+    return "publish." + topic.removeprefix(teller._topics.root + "/").partition("/")[0]
