@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -10,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,12 @@ from encoder_bridge_simulated import FAULTS, Stock
 from encoder_bridge_simulated.content import fields
 from encoder_bridge_simulated.faults import fault
 from rigs.brokers import Mosquitto, Nats, User
+
+from encoder_bridge.sandbox.outside import Hear, Heard
+from encoder_bridge.sandbox.plan import Plan
+from encoder_bridge.sandbox.play import Play
+from encoder_bridge.sandbox.settings import settings_for
+from encoder_bridge.sandbox.steps import Step, Verdict
 
 QUICK = ("--place", "0", "--latency", "0")
 PACE = ("--place", "0.01", "--latency", "0.01")
@@ -314,6 +321,21 @@ def test_a_job_that_does_not_end_in_time_makes_the_exit_code_one() -> None:
     assert "given up" in only(said, "time_limit")["sentence"]
     assert list(said[-1]["outcomes"].values()) == ["not_ended"]
     assert said[-1]["is_right"] is False
+
+
+def test_nothing_is_told_after_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hears: list[Hear] = []
+    monkeypatch.setattr("encoder_bridge.sandbox.play.watch", lambda _board, hear: hears.append(hear))
+    plan = Plan(jobs=0, once=True)
+    settings = settings_for(plan, None, store=tmp_path, cards=tmp_path / "cards", password=None)
+    told: list[Step] = []
+
+    def summarise(_verdicts: Sequence[Verdict]) -> None:
+        hears[0](Heard(kind="broker", name="lost", body={}))
+
+    asyncio.run(Play(plan, settings, None, told.append).run(summarise))
+
+    assert told == []
 
 
 def test_an_interrupt_before_the_jobs_have_ended_is_no_success() -> None:

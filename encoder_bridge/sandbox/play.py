@@ -47,6 +47,7 @@ class Play:
         self._wanted: list[str] = []
         self._moved = asyncio.Event()
         self._stop = asyncio.Event()
+        self._is_over = False
         self._story = Story(tell)
 
     async def run(self, summarise: Callable[[Sequence[Verdict]], None]) -> int:
@@ -77,8 +78,10 @@ class Play:
                 sending.cancel()
                 await asyncio.gather(sending, return_exceptions=True)
             verdicts = list(self._judge())
+            stays = done and not self._plan.once
+            self._is_over = not stays
             summarise(verdicts)
-            if done and not self._plan.once:
+            if stays:
                 await self._stay(integrator)
         if self._stop.is_set() and not done:
             return _INTERRUPTED
@@ -171,6 +174,8 @@ class Play:
         self._tell(Step(kind="stopping", who="bridge", sentence="stopping"))
 
     def _hear(self, heard: Heard) -> None:
+        if self._is_over:  # the summary is the last word; an encoder may still ask to have its card lifted
+            return
         ended = len(self._story.ends)
         self._story.hear(heard)
         if len(self._story.ends) != ended:
