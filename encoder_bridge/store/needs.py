@@ -203,27 +203,33 @@ class Needs:
                       occurred_at = max(ifnull(occurred_at, ?2), ifnull(?2, occurred_at)) WHERE job_id = ?3""",
             (self._profile(trigger), occurs, job.job_id),
         )
-        is_older = occurs is not None and occurred is not None and occurs < occurred
-        if trigger.credential is None or is_older:
+        if occurs is not None and occurred is not None and occurs < occurred:
             return self._ledger.job(job.job_id)
-        if before == [
-            _plain(trigger),
-            self._profile(trigger),
-            _fields(trigger.credential),
-            _data(trigger.credential),
-        ]:
-            return self._ledger.job(job.job_id)
+        changes = self._replace_contents(trigger, job, before) if trigger.credential else False
+        if trigger.credential or trigger.expires_at:
+            expires_at = self._expiry(trigger, now)
+            self._execute("UPDATE job SET expires_at = ? WHERE job_id = ?", (expires_at, job.job_id))
+        if trigger.encoder and trigger.encoder != job.encoder:
+            self._execute("UPDATE job SET encoder = ? WHERE job_id = ?", (trigger.encoder, job.job_id))
+            changes = True
+        if changes and job.state is State.WAITING_FOR_CARD:
+            return self._ledger.move(job, State.QUEUED, now)
+        return self._ledger.job(job.job_id)
+
+    def _replace_contents(self, trigger: wire.Trigger, job: Job, before: list[str | None]) -> bool:
+        """Let newer contents take the place of those before; False: they are the same."""
+        block = trigger.credential or wire.CredentialBlock()
+        if before == [_plain(trigger), self._profile(trigger), _fields(block), _data(block)]:
+            return False
         self._execute(
-            """UPDATE job SET credential = ?, profile = ifnull(?, profile), encoder = ifnull(?, encoder), expires_at = ?
-               WHERE job_id = ?""",
-            (_plain(trigger), self._profile(trigger), trigger.encoder, self._expiry(trigger, now), job.job_id),
+            "UPDATE job SET credential = ?, profile = ifnull(?, profile) WHERE job_id = ?",
+            (_plain(trigger), self._profile(trigger), job.job_id),
         )
         self._execute("DELETE FROM personal WHERE job_id = ?", (job.job_id,))
         self._ledger.drop_contents(job.job_id)
-        self._put_secrets(job.job_id, trigger.credential)
-        if job.state is State.WAITING_FOR_CARD:
-            return self._ledger.move(job, State.QUEUED, now)
-        return self._ledger.job(job.job_id)
+        self._put_secrets(job.job_id, block)
+        self._ledger.news.queue = True
+        return True
 
     def _delete(self, trigger: wire.Trigger, now: int) -> Answer:
         self._execute(

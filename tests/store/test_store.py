@@ -1150,3 +1150,12 @@ def test_an_unsure_job_whose_encoder_is_gone_says_so(path: Path) -> None:
     error = desk.job(1).error
     assert error is not None
     assert error.type == "encoder_gone"
+
+
+def test_a_later_message_that_only_names_another_encoder_or_end_is_heeded(desk: Desk) -> None:
+    desk.need(encoder="left")
+    asked = desk.claim("left").job
+    desk.need(encoder="right", expires_at=iso(START + MINUTE))
+    assert not desk.intend(asked), "the prompt moved on"
+    assert desk.nothing_to_claim("left")
+    assert desk.claim("right").job.expires_at == START + MINUTE
