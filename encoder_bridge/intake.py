@@ -83,7 +83,12 @@ class Intake:
 
     async def _trigger(self, envelope: Envelope, now: int) -> None:
         self._check(envelope)
-        trigger = wire.parse(wire.Trigger, envelope.payload)
+        try:
+            trigger = wire.parse(wire.Trigger, envelope.payload)
+        except MalformedMessage:
+            if wire.is_of_no_concern(envelope.payload):
+                return
+            raise
         if trigger.expires_at is None and envelope.expires_in_s is not None:
             trigger = trigger.model_copy(update={"expires_at": from_ms(now + envelope.expires_in_s * 1000)})
         reply = self._reply(envelope.reply, trigger.reply_to)

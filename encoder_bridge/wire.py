@@ -30,6 +30,9 @@ from pydantic_core import PydanticCustomError
 
 from encoder_bridge.errors import MalformedMessage
 
+CARD_ENCODING_REQUIRED = "access_method.card_encoding_required"
+DELETED = "access_method.deleted"
+ISSUED_EVENTS = frozenset({"access_method.issued", "access_method.reissued"})
 MAX_PAYLOAD_BYTES = 65_536
 """A longer message is answered with `payload_too_large`; a card holds 8 KiB at the very most."""
 
@@ -316,6 +319,24 @@ def _malformed(error: ValidationError, payload: bytes) -> MalformedMessage:
 
 def _lower(message: str) -> str:
     return message[:1].lower() + message[1:]
+
+
+class _Typed(_Incoming):
+    event_type: str
+
+
+def is_of_no_concern(payload: bytes) -> bool:
+    """Whether a message is an event that a desk has no use for, whatever else is in it.
+
+    A source that sends all of Seam's events sends many that name no access method.
+    """
+    if len(payload) > MAX_PAYLOAD_BYTES:
+        return False
+    try:
+        event_type = _Typed.model_validate_json(payload).event_type
+    except ValidationError:
+        return False
+    return event_type not in {CARD_ENCODING_REQUIRED, DELETED, *ISSUED_EVENTS}
 
 
 class _Identified(_Incoming):

@@ -16,9 +16,6 @@ from encoder_bridge.reports import ReplyAddress
 from encoder_bridge.store.ledger import Ledger
 from encoder_bridge.store.rows import COLUMNS, to_job, to_json
 
-CARD_ENCODING_REQUIRED = "access_method.card_encoding_required"
-DELETED = "access_method.deleted"
-ISSUED_EVENTS = frozenset({"access_method.issued", "access_method.reissued"})
 _MOST_POISON = 1000
 """So many messages that nobody can act on are kept; an older one makes room."""
 
@@ -111,11 +108,11 @@ class Needs:
     def _take(self, trigger: wire.Trigger, now: int) -> Answer:
         if trigger.issued_by == "bridge":
             return Answer(status="ignored")
-        if trigger.event_type == CARD_ENCODING_REQUIRED:
+        if trigger.event_type == wire.CARD_ENCODING_REQUIRED:
             return self._need(trigger, now)
-        if trigger.event_type == DELETED:
+        if trigger.event_type == wire.DELETED:
             return self._delete(trigger, now)
-        if trigger.event_type in ISSUED_EVENTS:
+        if trigger.event_type in wire.ISSUED_EVENTS:
             return self._issued_elsewhere(trigger, now)
         return Answer(status="ignored")
 
