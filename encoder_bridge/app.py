@@ -6,7 +6,6 @@ import asyncio
 import fcntl
 import os
 import signal
-import ssl
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -20,6 +19,7 @@ from encoder_bridge import __version__, plugins, systemd, wire
 from encoder_bridge.board import Board
 from encoder_bridge.commits import Commits, Connection
 from encoder_bridge.config import MqttSettings, Settings
+from encoder_bridge.config.tls import tls_context
 from encoder_bridge.dispatcher import Dispatcher
 from encoder_bridge.driver import (
     PORT,
@@ -31,7 +31,7 @@ from encoder_bridge.driver import (
     SettingsRejected,
 )
 from encoder_bridge.driver import Settings as DriverSettings
-from encoder_bridge.errors import ConfigError, StoreError
+from encoder_bridge.errors import BridgeError, ConfigError, StoreError, first_of
 from encoder_bridge.intake import REQUESTS, Intake
 from encoder_bridge.local import LocalReporter
 from encoder_bridge.log import get_logger
@@ -49,6 +49,10 @@ class Bridge:
     intake: Intake
     board: Board
     topics: Topics
+
+
+DRAIN_S = 2.0
+"""How long a shutdown waits for reports to be acknowledged; the others go at the next start."""
 
 
 def clock() -> int:
@@ -72,7 +76,7 @@ async def serve(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     log = get_logger("bridge")
-    async with bridge(settings, listener=lambda message: log.info("report", kind=message.kind, name=message.name)):
+    async with bridge(settings):
         systemd.notify(READY="1", STATUS=f"{len(settings.encoders)} encoders")
         log.info("ready", version=__version__, encoders=sorted(settings.encoders))
         await stop.wait()
@@ -81,12 +85,16 @@ async def serve(settings: Settings) -> None:
 
 
 @asynccontextmanager
-async def bridge(settings: Settings, *, listener: Callable[[Outgoing], None]) -> AsyncIterator[Bridge]:
+async def bridge(
+    settings: Settings,
+    *,
+    listener: Callable[[Outgoing], None] | None = None,
+) -> AsyncIterator[Bridge]:
     """Everything, running inside the context.
 
     Args:
         settings: the configuration.
-        listener: is told the reports where no broker is configured.
+        listener: is told the reports where no broker is configured; without either they wait in the store.
 
     Raises:
         ConfigError: the configuration names what is not to be had.
@@ -112,32 +120,42 @@ async def bridge(settings: Settings, *, listener: Callable[[Outgoing], None]) ->
             stations = [Station(item, commits=commits, work=store.work, board=board, clock=clock) for item in equipment]
             dispatcher = Dispatcher(stations, commits=commits, store=store, clock=clock)
             mqtt = settings.mqtt
-            topics = Topics(f"{mqtt.base if mqtt else 'encoder-bridge'}/{settings.site}/{settings.desk}")
+            topics = Topics(settings.topic_root)
             allowed = mqtt.reply_topics if mqtt else ()
             intake = Intake(store, commits, clock, may_reply=lambda topic: topics.may_reply(topic, allowed))
-            reporter: Reporter = (
-                _link(settings, mqtt, topics, intake=intake, commits=commits, store=store, board=board)
-                if mqtt
-                else LocalReporter(listener, commits=commits, store=store)
-            )
-            hearers += [dispatcher.hear, reporter.hear]
+            reporters: list[Reporter] = []
+            if mqtt:
+                reporters.append(
+                    _link(settings, mqtt, topics, intake=intake, commits=commits, store=store, board=board),
+                )
+            elif listener:
+                reporters.append(LocalReporter(listener, commits=commits, store=store))
+            hearers += [dispatcher.hear, *(reporter.hear for reporter in reporters)]
             async with asyncio.TaskGroup() as tasks:
-                running = [
-                    tasks.create_task(dispatcher.run(), name="dispatcher"),
-                    tasks.create_task(reporter.run(), name="reporter"),
+                dispatching = tasks.create_task(dispatcher.run(), name="dispatcher")
+                others = [
                     tasks.create_task(_feed_watchdog(commits, store), name="watchdog"),
+                    *(tasks.create_task(reporter.run(), name="reporter") for reporter in reporters),
                 ]
                 try:
                     yield Bridge(intake=intake, board=board, topics=topics)
                 finally:
-                    for task in running:
+                    # The desk first: what a started write came to is told before we go.
+                    dispatching.cancel()
+                    await asyncio.wait({dispatching})
+                    for reporter in reporters:
+                        await _drain(reporter)
+                    for task in others:
                         task.cancel()
     except BaseExceptionGroup as group:
-        raise _first(group) from None
+        raise first_of(group) from None
 
 
 class Reporter(Protocol):
     """Whatever delivers the outbox."""
+
+    async def drain(self) -> None:
+        """Return as soon as nothing is owed, or nothing can be delivered."""
 
     def hear(self, news: News) -> None:
         """Note what was committed."""
@@ -184,6 +202,11 @@ def _equip(settings: Settings, name: str) -> Equipment:
         driver.check(encoder.settings, settings.secret)
     except SettingsRejected as error:
         raise ConfigError(f"encoders.{name}: {error}") from None
+    except BridgeError:
+        raise
+    except Exception:  # noqa: BLE001 - one driver that breaks leaves the other encoders alone
+        get_logger("bridge").exception("driver_broke", encoder=name, driver=encoder.driver)
+        driver = Unusable(f"The driver {encoder.driver!r} broke on its settings: see the log, or ask its vendor.")
     return Equipment(
         name=name,
         driver=driver,
@@ -224,13 +247,17 @@ def _link(
         client_id=mqtt.client_id,
         username=mqtt.username,
         password=settings.mqtt_password,
-        tls=(lambda: _tls(mqtt)) if mqtt.tls else None,
+        tls=(lambda: tls_context(mqtt)) if mqtt.tls else None,
         keepalive_s=mqtt.keepalive_s,
         session_expiry_s=mqtt.session_expiry_s,
         receive_maximum=mqtt.receive_maximum,
         will_delay_s=mqtt.will_delay_s,
         trigger_topics=tuple(mqtt.trigger_topics),
     )
+    # What is wrong with them now is a mistake in the configuration; later it is an outage.
+    broker.password()
+    if broker.tls:
+        broker.tls()
     info = wire.Info(
         version=__version__,
         driver_port=".".join(str(part) for part in PORT),
@@ -245,14 +272,12 @@ def _link(
     return Link(broker, topics, intake=intake, commits=commits, store=store, board=board, info=info, clock=clock)
 
 
-def _tls(mqtt: MqttSettings) -> ssl.SSLContext:
+async def _drain(reporter: Reporter) -> None:
     try:
-        context = ssl.create_default_context(cafile=mqtt.ca_file)
-        if mqtt.cert_file:
-            context.load_cert_chain(mqtt.cert_file, mqtt.key_file)
-    except OSError as error:
-        raise ConfigError(f"mqtt: the certificates cannot be used ({error.strerror or error}): mend them.") from None
-    return context
+        async with asyncio.timeout(DRAIN_S):
+            await reporter.drain()
+    except TimeoutError:
+        get_logger("bridge").info("reports_wait")
 
 
 def _pass_on(news: News, hearers: list[Callable[[News], None]]) -> None:
@@ -294,10 +319,3 @@ def _store_of_ours(path: Path) -> Iterator[Connection]:
             yield connection
         finally:
             connection.close()
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
