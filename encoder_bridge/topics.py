@@ -47,6 +47,10 @@ class Topics:
         """Out, retained: what an encoder is doing."""
         return f"{self.root}/encoder/{name}/state"
 
+    def rule_for(self, topic: str) -> str:
+        """The filter of the access rule that most likely covers a topic of ours: jobs are too many for a rule each."""
+        return next((rule for rule in (self.job("+"), self.encoder("+")) if matches(rule, topic)), topic)
+
     def verb_of(self, topic: str) -> str:
         """What an incoming topic asks for: the verb of a request, else `trigger`."""
         prefix = self.request("")

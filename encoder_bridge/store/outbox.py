@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Collection, Iterable
 
 from encoder_bridge.model import Job
 from encoder_bridge.reports import Outgoing, ReplyAddress
@@ -16,11 +17,12 @@ class Outbox:
         self._ledger = ledger
         self._execute = ledger.execute
 
-    def pending(self, limit: int) -> list[Outgoing]:
-        """The oldest messages that nobody has acknowledged yet."""
+    def pending(self, limit: int, skip: Collection[int] = ()) -> list[Outgoing]:
+        """The oldest messages that nobody has acknowledged yet, less those whose `report_id` is in `skip`."""
         rows = self._execute(
-            "SELECT report_id, kind, name, reply_to, correlation, body FROM outbox ORDER BY report_id LIMIT ?",
-            (limit,),
+            """SELECT report_id, kind, name, reply_to, correlation, body FROM outbox
+               WHERE report_id NOT IN (SELECT value FROM json_each(?)) ORDER BY report_id LIMIT ?""",
+            (json.dumps([*skip]), limit),
         ).fetchall()
         return [
             Outgoing(

@@ -18,9 +18,8 @@ from rigs.tap import Tap
 
 from encoder_bridge import mqtt
 
-from . import clients
 from .conftest import run_or_skip
-from .front_desk import FrontDesk, InProcess, need
+from .front_desk import FrontDesk, InProcess, Table, need
 
 OBSERVER = User(name="observer", password="sees and says all")
 BRIDGE = User(
@@ -220,17 +219,6 @@ def test_a_restarted_bridge_is_not_its_own_namesake(own_broker: Broker, tmp_path
         assert "namesake" not in desk.bridge.said
 
 
-def test_a_report_that_the_broker_refuses_is_named(tmp_path: Path, patient: None) -> None:
-    """Mosquitto 2.0.11 says `not authorized` and then closes the connection, so that the report is tried for ever."""
-    root = "encoder-bridge/hotel/strict"
-    may_write = tuple(f"{root}/{below}" for below in ("availability", "info", "encoder/#", "job/#", "response/#"))
-    with own_rights(tmp_path, writes=may_write) as desk:
-        clients.publish(desk.broker, f"{desk.root}/trigger", need("unreported"), user=OBSERVER)
-        desk.bridge.lines.wait_for("issued")
-        desk.bridge.lines.wait_for("broker_lost", count=2)
-        assert any("event/access_method.issued" in str(line) for line in desk.bridge.lines.all)
-
-
 def test_a_bridge_that_is_not_let_hear_its_triggers_says_so_and_not_that_it_is_online(tmp_path: Path) -> None:
     """On NATS: Mosquitto 2.0.11 grants a forbidden subscription and stays silent."""
     root = "encoder-bridge/hotel/strict"
@@ -242,14 +230,19 @@ def test_a_bridge_that_is_not_let_hear_its_triggers_says_so_and_not_that_it_is_o
 
 @contextlib.contextmanager
 def own_rights(
-    folder: Path, kind: type[Broker] = Mosquitto, *, online: bool = True, **rights: tuple[str, ...]
+    folder: Path,
+    kind: type[Broker] = Mosquitto,
+    *,
+    online: bool = True,
+    mqtt: Table | None = None,
+    **rights: tuple[str, ...],
 ) -> Iterator[FrontDesk]:
     """A desk called `strict` whose login may do only so much."""
     user = dataclasses.replace(BRIDGE, **rights)  # type: ignore[arg-type]
     password = folder / "password"
     password.touch(0o600)
     password.write_text(user.password)
-    settings = {"username": user.name, "password_file": str(password)}
+    settings = {"username": user.name, "password_file": str(password), **(mqtt or {})}
     with (
         run_or_skip(_made(kind, users=[OBSERVER, user])) as broker,
         Tap(broker, user=OBSERVER) as tap,
