@@ -63,6 +63,10 @@ class Link:
         """Note what was committed."""
         self._teller.hear(news)
 
+    async def drain(self) -> None:
+        """Return as soon as nothing is owed any more, at once when there is no connection; see `Teller.drain`."""
+        await self._teller.drain()
+
     async def run(self) -> None:
         """Stay connected until cancelled.
 
