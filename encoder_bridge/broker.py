@@ -11,12 +11,14 @@ import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import aiomqtt
 from paho.mqtt.client import MQTT_CLEAN_START_FIRST_ONLY, MQTTMessageInfo
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+
+from encoder_bridge.errors import ConfigError
 
 _FAILURE = 0x80
 """Reason codes from here on are failures (MQTT 5.0, section 2.4; 3.1.1, section 3.9.3)."""
@@ -68,6 +70,9 @@ class AckClient(aiomqtt.Client):
         broker: where and as whom.
         will: what the broker tells when we are gone.
         on_refusal: is told a topic that the broker does not let us write to (MQTT 5), before the publish returns.
+
+    Raises:
+        ConfigError: the password or the certificates cannot be had.
     """
 
     def __init__(self, broker: Broker, will: aiomqtt.Will, *, on_refusal: Callable[[str], None]) -> None:
@@ -114,6 +119,17 @@ class AckClient(aiomqtt.Client):
 
         self._client.on_connect = note_session
 
+    async def __aenter__(self) -> Self:
+        """Connect.
+
+        Raises:
+            MqttError: the broker cannot be reached, or does not want us.
+        """
+        try:
+            return await super().__aenter__()
+        except UnicodeError:
+            raise aiomqtt.MqttError(f"{self._hostname} cannot be the name of a host") from None
+
     async def subscribe(self, /, topic: Any, *args: Any, **more: Any) -> Any:
         """Subscribe to one topic filter.
 
@@ -139,4 +155,7 @@ class AckClient(aiomqtt.Client):
 
 
 def _text(password: bytes | None) -> str | None:
-    return None if password is None else password.decode()
+    try:
+        return None if password is None else password.decode()
+    except UnicodeDecodeError:  # whose words quote the password
+        raise ConfigError("mqtt: the password is not UTF-8: save its file as UTF-8.") from None

@@ -20,6 +20,7 @@ from encoder_bridge import wire
 from encoder_bridge.board import Board
 from encoder_bridge.broker import AckClient, Broker, TopicRefused
 from encoder_bridge.commits import Commits
+from encoder_bridge.errors import ConfigError, first_of
 from encoder_bridge.intake import Envelope, Intake
 from encoder_bridge.log import get_logger
 from encoder_bridge.model import iso
@@ -81,7 +82,7 @@ class Link:
             try:
                 # A task of its own: up to Python 3.12 a TaskGroup that fails leaves its task marked as cancelled.
                 await asyncio.create_task(self._connection(), name="mqtt connection")
-            except* aiomqtt.MqttError as group:
+            except* (aiomqtt.MqttError, ConfigError) as group:
                 lived = time() - started if self.connected.is_set() else 0.0
                 self._log.warning("broker_lost", sentence=_sentence(group), lived_s=round(lived))
                 if lived >= STEADY_S:
@@ -203,8 +204,8 @@ class Link:
         return {"qos": 1}
 
 
-def _sentence(group: BaseExceptionGroup[aiomqtt.MqttError]) -> str:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
+def _sentence(group: BaseExceptionGroup[aiomqtt.MqttError | ConfigError]) -> str:
+    error = first_of(group)
+    if isinstance(error, ConfigError):
+        return str(error)
     return f"The broker cannot be used ({error}): cards are still made, reports wait."

@@ -219,6 +219,32 @@ def test_a_restarted_bridge_is_not_its_own_namesake(own_broker: Broker, tmp_path
         assert "namesake" not in desk.bridge.said
 
 
+def test_a_password_file_that_is_empty_for_a_while_ends_nothing(tmp_path: Path, patient: None) -> None:
+    with own_rights(tmp_path) as desk:
+        password = tmp_path / "password"
+        password.write_text("")
+        desk.broker.restart()
+        lost = desk.bridge.lines.wait_for("broker_lost", count=3)
+        assert "is empty" in lost["sentence"]
+        password.write_bytes(b"wire-canary-\xff")
+        while "UTF-8" not in lost["sentence"]:
+            lost = desk.bridge.lines.wait_for("broker_lost", count=len(desk.bridge.lines.of("broker_lost")) + 1)
+        password.write_text(BRIDGE.password)
+        desk.wait_online(2)
+        assert "xff" not in str(desk.bridge.lines.all)
+
+
+def test_a_host_that_can_be_no_name_is_looked_for_like_one_that_is_away(tmp_path: Path, patient: None) -> None:
+    with (
+        run_or_skip(Mosquitto) as broker,
+        Tap(broker) as tap,
+        FrontDesk.idle(broker, tap, tmp_path, mqtt={"host": "a..b"}) as desk,
+    ):
+        desk.start(online=False)
+        lost = desk.bridge.lines.wait_for("broker_lost", count=2)
+        assert "a..b" in lost["sentence"]
+
+
 def test_a_bridge_that_is_not_let_hear_its_triggers_says_so_and_not_that_it_is_online(tmp_path: Path) -> None:
     """On NATS: Mosquitto 2.0.11 grants a forbidden subscription and stays silent."""
     root = "encoder-bridge/hotel/strict"
