@@ -159,6 +159,8 @@ class Link:
         if topic == self._topics.availability:
             self._notice_namesake(payload)
             return
+        if self._topics.is_said_by_a_bridge(topic):
+            return
         properties = message.properties
         envelope = Envelope(
             verb=self._topics.verb_of(topic),

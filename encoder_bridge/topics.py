@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+_SAID = ("availability", "info", "response/#", "event/#", "job/#", "encoder/#")
+
 
 @dataclass(frozen=True, slots=True)
 class Topics:
@@ -50,6 +52,13 @@ class Topics:
     def rule_for(self, topic: str) -> str:
         """The filter of the access rule that most likely covers a topic of ours: jobs are too many for a rule each."""
         return next((rule for rule in (self.job("+"), self.encoder("+")) if matches(rule, topic)), topic)
+
+    def is_said_by_a_bridge(self, topic: str) -> bool:
+        """Whether a bridge of our base says this: two that answered each other's words would never end."""
+        if topic.startswith(f"{self.root}/"):
+            return topic != self.trigger and not matches(self.request("+"), topic)
+        base = self.root.rsplit("/", 2)[0]
+        return any(matches(f"{base}/+/+/{below}", topic) for below in _SAID)
 
     def verb_of(self, topic: str) -> str:
         """What an incoming topic asks for: the verb of a request, else `trigger`."""

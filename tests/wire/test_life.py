@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from rigs.brokers import Broker
@@ -232,6 +233,26 @@ def test_further_topics_bring_triggers_too(open_desk: Open, broker: Broker, tap:
     assert desk.answer(event["event_id"])["status"] == "accepted"
     desk.event("from-seam")
     desk.event("from-vendor")
+
+
+@pytest.mark.parametrize("everything", ["#", "encoder-bridge/#"])
+def test_two_bridges_that_hear_everything_do_not_answer_what_bridges_say(
+    open_desk: Open, broker: Broker, tap: Tap, tmp_path: Path, everything: str
+) -> None:
+    one = open_desk(broker, tap, mqtt={"trigger_topics": [everything]})
+    folder = tmp_path / "other"
+    folder.mkdir()
+    with FrontDesk(broker, tap, folder, mqtt={"trigger_topics": [everything]}) as other:
+        one.trigger(need("overheard", encoder="desk-1"))
+        one.event("overheard")
+        one.serve_one_more()
+        other.serve_one_more()
+        one.serve_one_more()
+        for desk in (one, other):
+            assert not desk.rows("SELECT error, shown FROM poison WHERE shown NOT LIKE '%left-behind%'")
+            assert len(desk.on("response/")) <= 24, "at most a word on each of four needs, however often it was heard"
+            assert len(desk.on("event/")) <= 8
+    assert len(one.cards_of("overheard")) == 1
 
 
 def test_reports_that_come_back_as_triggers_make_nothing(open_desk: Open, broker: Broker, tap: Tap) -> None:
