@@ -63,7 +63,10 @@ class Topics:
     def verb_of(self, topic: str) -> str:
         """What an incoming topic asks for: the verb of a request, else `trigger`."""
         prefix = self.request("")
-        return topic.removeprefix(prefix) if topic.startswith(prefix) else "trigger"
+        if not topic.startswith(prefix):
+            return "trigger"
+        verb = topic.removeprefix(prefix)
+        return verb if verb != "trigger" else topic  # which is no request's name, so that it is answered as unknown
 
     def may_reply(self, topic: str, allowed: Sequence[str]) -> bool:
         """Whether an address that a message brought may be written to: our own responses and what is allowed."""

@@ -188,6 +188,14 @@ def test_an_unknown_request_is_answered_with_the_known_ones(desk: FrontDesk) -> 
     assert "cancel, confirm, job" in answer["error"]["message"]
 
 
+def test_a_trigger_among_the_requests_is_an_unknown_request(desk: FrontDesk) -> None:
+    desk.publish("request/trigger", need("smuggled"))
+    answer = desk.tap.wait_for(lambda heard: heard.topic.startswith(f"{desk.root}/response/")).json()
+    assert (answer["status"], answer["error"]["type"]) == ("rejected", "unknown_request")
+    desk.serve_one_more()
+    assert not desk.cards_of("smuggled")
+
+
 def test_a_request_that_has_expired_changes_nothing(open_desk: Open, broker: Broker, tap: Tap) -> None:
     desk = open_desk(broker, tap, jobs={})
     desk.trigger(need("kept"))
