@@ -43,6 +43,7 @@ HUNG = Problem(
     type="encoder_communication_timeout",
     message="The encoder does not answer: set the card aside, it is looked at before anything else happens.",
 )
+GONE = Problem(type="encoder_not_online", message="The encoder is gone: plug it in again.")
 BROKEN = Problem(
     type="uncategorized_error",
     message="The encoder's driver broke: see the log; if it happens again, ask its vendor.",
@@ -115,6 +116,11 @@ class Attempt:
 
     def withdraw(self) -> None:
         """Stop asking for a card."""
+        self._desk.withdraw()
+
+    def lose(self) -> None:
+        """The device is gone: stop asking for a card on it.  A write that has begun is the driver's to end."""
+        self._desk.device_lost = not self._desk.begun
         self._desk.withdraw()
 
     async def run(self) -> bool:
@@ -192,6 +198,9 @@ class Attempt:
             if not self._desk.is_off:
                 await self._broke()
                 raise
+            if self._desk.device_lost:
+                await self._commits(self._work.requeue, job, GONE, now)
+                raise DeviceUnavailable(GONE.message, error_type=GONE.type) from None
             if self._desk.waited_too_long:
                 self._log.info("no_card_in_time")
                 await self._commits(self._work.requeue, job, _NO_CARD, now, yields=True)
@@ -267,6 +276,7 @@ class Attempt:
             await self._doubt(HUNG)
         else:
             await self._commits(self._work.requeue, self.job, HUNG, self._clock())
+        await self._commits(self._work.abandon, self.job, self._clock())  # an intent under way may have been refused
 
     async def _shut_down(self, call: asyncio.Task[Receipt]) -> None:
         """Await a started write to its end, as long as the device keeps its promise; cancel any other."""

@@ -48,6 +48,8 @@ class AttemptDesk:
         """An intent is on disk or on its way there: a card may be changed."""
         self.closed = False
         """Nobody waits for the attempt any more; it gets no further."""
+        self.device_lost = False
+        """The device went while nothing was begun."""
         self.waited_too_long = False
         """Nobody laid a card down in time."""
         self.stirred = asyncio.Event()

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from encoder_bridge import wire
-from encoder_bridge.attempt import BROKEN, HUNG, Attempt
+from encoder_bridge.attempt import BROKEN, GONE, HUNG, Attempt
 from encoder_bridge.board import Board
 from encoder_bridge.commits import Commits
 from encoder_bridge.desk import Clock
 from encoder_bridge.driver import DeviceUnavailable, Driver, Encoder, Secret, Sensing, Settings
-from encoder_bridge.errors import StoreError
+from encoder_bridge.errors import ConfigError, StoreError
 from encoder_bridge.log import get_logger
 from encoder_bridge.model import Assignment, Problem, iso
 from encoder_bridge.store.work import Work
@@ -89,6 +89,8 @@ class Station:
                 self._offline(_DOES_NOT_OPEN)
             except StoreError:
                 raise
+            except ConfigError as error:
+                self._offline(Problem(type="settings_rejected", message=str(error)))
             except Exception:  # noqa: BLE001 - whatever a driver does, the other encoders work on
                 self._log.exception("driver_broke")
                 self._offline(BROKEN)
@@ -103,6 +105,7 @@ class Station:
             DeviceUnavailable: it is.
         """
         lost = asyncio.create_task(device.lost(), name=f"{self.name} lost")
+        lost.add_done_callback(self._lose)
         try:
             # A card may have been left lying when the device or the daemon went: it is nobody's blank.
             await self._await_lift(device, lost)
@@ -120,7 +123,11 @@ class Station:
             lost.result()
         finally:
             lost.cancel()
-        raise DeviceUnavailable("The encoder is gone: plug it in again.")
+        raise DeviceUnavailable(GONE.message, error_type=GONE.type)
+
+    def _lose(self, _: asyncio.Task[None]) -> None:
+        if self._attempt:
+            self._attempt.lose()
 
     async def _idle(self, lost: asyncio.Task[None], ready_at: int | None) -> None:
         timeout = None if ready_at is None else max(0, ready_at - self._clock()) / 1000
