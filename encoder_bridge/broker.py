@@ -7,6 +7,7 @@ this.
 
 from __future__ import annotations
 
+import logging
 import socket
 import ssl
 from collections.abc import Callable
@@ -152,6 +153,22 @@ class AckClient(aiomqtt.Client):
         """Tell the broker that the message is ours now; in the order of arrival, on this connection only."""
         if message.qos and not self._disconnected.done():
             self._client.ack(message.mid, message.qos)
+
+
+class _Discreet(logging.Filter):
+    """Leaves of an exception that the client's log quotes only the kind: its words may be what somebody sent."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let everything pass."""
+        if isinstance(record.args, tuple):
+            record.args = tuple(
+                type(word).__qualname__ if isinstance(word, Exception) and not isinstance(word, OSError) else word
+                for word in record.args
+            )
+        return True
+
+
+logging.getLogger("mqtt").addFilter(_Discreet())
 
 
 def _text(password: bytes | None) -> str | None:

@@ -70,7 +70,8 @@ class Teller:
         if not self._is_refused(topic):
             self._log.error(
                 "topic_refused",
-                sentence=f"The broker does not let us write to {topic}: allow it in the broker's access list.",
+                topic=topic,  # not in the sentence: it may be what a sender put down for its answer
+                sentence="The broker does not let us write to this topic: allow it in the broker's access list.",
             )
         self._refused[self._topics.rule_for(topic)] = self._time() + TRY_AGAIN_S
 

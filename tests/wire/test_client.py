@@ -12,6 +12,7 @@ from typing import Any
 
 import aiomqtt
 import pytest
+from paho.mqtt.client import MQTTMessage
 from rigs.brokers import Broker, Mosquitto
 from rigs.tap import Tap
 
@@ -151,6 +152,28 @@ def test_nothing_is_acknowledged_on_a_connection_that_is_gone() -> None:
 
     with run_or_skip(Mosquitto) as broker:
         assert asyncio.run(scenario(broker)) == 1
+
+
+def test_a_topic_on_which_the_client_breaks_is_not_quoted_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        settings = Address(
+            host="127.0.0.1",
+            port=1,
+            protocol="5",
+            client_id="discreet",
+            password=lambda: None,
+            keepalive_s=10,
+            session_expiry_s=60,
+            receive_maximum=8,
+            will_delay_s=0,
+        )
+        client = AckClient(settings, aiomqtt.Will("gone", b""), on_refusal=print)
+        message = MQTTMessage(mid=1, topic=b"rooms/Miss Marple/#")
+        with pytest.raises(ValueError, match="Invalid topic"):
+            client._client._handle_on_message(message)
+
+    asyncio.run(scenario())
+    assert [record.getMessage() for record in caplog.records] == ["Caught exception in on_message: ValueError"]
 
 
 def test_every_connection_has_a_client_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

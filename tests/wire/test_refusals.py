@@ -146,6 +146,15 @@ def test_an_answer_that_the_broker_does_not_let_through_goes_to_the_default_topi
         assert not [heard for heard in desk.tap.messages if heard.topic == "answers/7"]
 
 
+def test_a_refused_answer_does_not_bring_its_senders_words_into_the_log(tmp_path: Path) -> None:
+    with own_rights(tmp_path, Lenient, mqtt={"reply_topics": ["answers/#"]}) as desk:
+        event = need("asked", reply_to="answers/Miss Marple")
+        trigger(desk, event)
+        desk.bridge.lines.wait_for("topic_refused")
+        assert desk.answer(event["event_id"], "issued")
+        assert "Marple" not in str(desk.bridge.lines.all)
+
+
 def test_what_is_set_aside_is_not_among_the_oldest_messages(tmp_path: Path) -> None:
     desk = Desk(tmp_path / "jobs.sqlite")
     for number in range(4):
