@@ -161,7 +161,7 @@ def test_a_job_is_found_cancelled_and_told_about_by_request(open_desk: Open, bro
     assert desk.answer("q2")["state"] == "cancelled"
     assert desk.event("unwanted", "encoder_bridge.job_cancelled")["is_issued"] is False
     desk.publish("request/cancel", {"id": "q3", "access_method_id": "unwanted"})
-    assert desk.answer("q3")["error"]["type"] == "unknown_job"
+    assert desk.answer("q3")["error"]["type"] == "job_ended"
     desk.publish("request/job", {"id": "q4", "access_method_id": "never-heard-of"})
     assert desk.answer("q4")["error"]["type"] == "unknown_job"
     assert [heard.topic for heard in desk.on("response/")][-4:] == [
