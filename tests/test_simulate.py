@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from encoder_bridge_simulated import FAULTS, Stock
 from encoder_bridge_simulated.content import fields
-from encoder_bridge_simulated.faults import fault
+from encoder_bridge_simulated.faults import AT_BLOCK, fault
 from rigs.brokers import Mosquitto, Nats, User
 
 from encoder_bridge.sandbox.outside import Hear, Heard
@@ -382,6 +382,8 @@ def test_a_broker_that_is_not_there_is_told_in_one_sentence() -> None:
         ("--time-zone", "Nowhere/At_all"),
         ("--no-broker", "--broker", "host"),
         ("--ca-file", __file__),
+        ("--ca-file", __file__, "--broker", "host"),
+        ("--password-file", __file__, "--broker", "host"),
         ("--encoders", "0"),
     ],
 )
@@ -393,10 +395,37 @@ def test_a_wrong_command_line_is_refused_without_quoting_a_password(arguments: t
     assert "horse-battery" not in done.stdout + done.stderr
 
 
-def test_the_help_lists_every_fault() -> None:
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--ca-file", __file__, "--broker", "mqtt://host"), "--ca-file needs mqtts://"),
+        (("--password-file", __file__, "--broker", "mqtt://host"), "give --broker mqtt://NAME@host"),
+        (("--fail-next", "crd_full"), "there is no fault 'crd_full': did you mean card_full?"),
+        (("--fail-next", "card_full@3"), "the fault 'card_full' takes no number of blocks: write card_full alone"),
+        (("--fail-next", "hung@x"), "'hung@x' has no number of blocks after the @: write hung@3, or hung alone"),
+    ],
+)
+def test_a_wrong_command_line_is_told_what_would_be_right(arguments: tuple[str, ...], sentence: str) -> None:
+    done = run(*arguments)
+
+    assert done.returncode == 2
+    assert sentence in done.stderr
+
+
+def test_an_error_is_one_more_line_for_programs() -> None:
+    *_, last = steps("--broker", "mqtt://127.0.0.1:1", *QUICK, code=69)
+
+    assert last["step"] == "error"
+    assert (last["error"]["type"], last["error"]["exit_code"]) == ("broker_error", 69)
+    assert last["sentence"] == last["error"]["message"]
+
+
+def test_the_help_lists_every_fault_and_which_may_strike_after_some_blocks() -> None:
     shown = run("--help").stdout
 
-    assert all(name in shown for name in FAULTS)
+    for name in FAULTS:
+        assert f"\n  {name}{'[@k]' if fault(name).kind in AT_BLOCK else ''} " in shown
+    assert "strikes after K blocks" in shown
 
 
 @needs_mosquitto

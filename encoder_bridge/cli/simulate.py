@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -10,41 +11,17 @@ from typing import Any
 
 import click
 
+from encoder_bridge.cli import faults
 from encoder_bridge.cli.command import Command, json_option
+from encoder_bridge.cli.faults import Fault
 from encoder_bridge.cli.telling import People, Programs, Teller
-from encoder_bridge.errors import BrokerError, ConfigError
+from encoder_bridge.errors import BrokerError
 from encoder_bridge.sandbox import addresses, broker
 from encoder_bridge.sandbox.addresses import Address, Protocol
 from encoder_bridge.sandbox.plan import Plan
 from encoder_bridge.sandbox.workspace import Workspace
 
 _NO_BROKER = "none is installed, so this runs without MQTT: install mosquitto, or encoder-bridge[nats] with pip"
-
-
-def _faults() -> Mapping[str, str]:
-    """What the simulated driver can do wrong."""
-    from encoder_bridge import plugins
-
-    loaded = plugins.load("simulated")
-    if loaded.driver is None:
-        raise ConfigError(loaded.sentence)
-    faults: Mapping[str, str] = getattr(loaded.driver, "faults", {})
-    return faults
-
-
-class _Fault(click.ParamType[str]):
-    name = "fault"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Take a fault's name, or ``name@k``."""
-        text = str(value)
-        known = _faults()
-        name, sign, block = text.partition("@")
-        if name not in known or (sign and not block.isdecimal()):
-            self.fail(
-                f"{text!r} is none of: {', '.join(known)}; or one of them with @ and a number of blocks", param, ctx
-            )
-        return text
 
 
 class _Broker(click.ParamType[Address | broker.Kind]):
@@ -71,10 +48,16 @@ def _zone(ctx: click.Context, param: click.Parameter, name: str) -> str:
 
 
 class _Simulate(Command):
+    def tell_programs(self, error: Mapping[str, object]) -> None:
+        """One line, as everything else that is told."""
+        click.echo(json.dumps({"step": "error", "sentence": error["message"], "error": error}))
+
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List what can go wrong."""
         with formatter.section("Faults for --fail-next"):
-            formatter.write_dl(list(_faults().items()))
+            formatter.write_text(faults.HOW)
+            formatter.write_paragraph()
+            formatter.write_dl(list(faults.listed()))
         super().format_epilog(ctx, formatter)
 
 
@@ -133,7 +116,10 @@ _SECONDS = click.FloatRange(min=0, max=3600)
 @click.option("--latency", type=_SECONDS, default=0.08, show_default=True, help="Seconds to write a block.")
 @click.option("--place", type=_SECONDS, default=0.8, show_default=True, help="Seconds the clerk takes to lay a card.")
 @click.option(
-    "--fail-next", type=_Fault(), multiple=True, help="What goes wrong next; give it again for the one after."
+    "--fail-next",
+    type=Fault(),
+    multiple=True,
+    help="What goes wrong next, NAME or NAME@K for after K blocks; give it again for the one after.",
 )
 @click.option("--card-stock", type=_FOLDER, help="Folder to keep the cards in; else they are removed at the end.")
 @click.option("--store", type=_FOLDER, help="Folder to keep the jobs in (and the cards): a killed run is resumed.")
@@ -176,6 +162,11 @@ def simulate(
         raise click.UsageError("--broker and --no-broker contradict each other: give one of them.")
     if (password_file or ca_file) and not isinstance(chosen_broker, Address):
         raise click.UsageError("--password-file and --ca-file belong to the --broker of an address: give that as well.")
+    if isinstance(chosen_broker, Address):
+        if ca_file and not chosen_broker.tls:
+            raise click.UsageError("--ca-file needs mqtts://: write the address of --broker so, or leave the file out.")
+        if password_file and chosen_broker.username is None:
+            raise click.UsageError("--password-file needs a name to log in with: give --broker mqtt://NAME@host.")
     plan = Plan(
         jobs=chosen["jobs"],
         encoders=chosen["encoders"],
