@@ -52,7 +52,7 @@ def wrong(name: str, payload: bytes, says: str = "", error: str = "invalid_messa
     return Bad(name=name, payload=payload, error=error, says=says)
 
 
-ENORMOUS = b'{"event_id": "bad", "event_type": "x", "access_method_id": "m", "occurred_at": %s}'
+ENORMOUS = b'{"event_id":"bad","event_type":"access_method.deleted","access_method_id":"m","occurred_at":%s}'
 
 BAD = [
     anonymous("no JSON", CANARY.encode()),
@@ -85,7 +85,6 @@ BAD = [
     wrong("no event type", raw(event_type=...), "event_type", "missing_field"),
     wrong("no access method", raw(access_method_id=...), "access_method_id", "missing_field"),
     wrong("a type that is a list", raw(event_type=[REQUIRED]), "event_type"),
-    wrong("an endless type", raw(event_type="x" * 129), "event_type"),
     wrong("a method with slashes", raw(access_method_id="../../etc/passwd"), "access_method_id"),
     wrong("a method with a wildcard", raw(access_method_id="#"), "access_method_id"),
     wrong("a method with NUL", raw(access_method_id="m\0"), "access_method_id"),
