@@ -114,8 +114,63 @@ def test_a_variable_names_the_file_and_the_command_line_overrules_it(tmp_path: P
 
 
 def test_other_programs_variables_are_left_alone(tmp_path: Path) -> None:
-    environ = {"ENCODER_BRIDGE_PORT": "tcp://10.0.0.1:80", "ENCODER_BRIDGE_SERVICE_HOST": "10.0.0.1"}
+    environ = {
+        "ENCODER_BRIDGE_PORT": "tcp://10.0.0.1:80",
+        "ENCODER_BRIDGE_PORT_80_TCP_ADDR": "10.0.0.1",
+        "ENCODER_BRIDGE_SERVICE_HOST": "10.0.0.1",
+        "ENCODER_BRIDGE_MQTT_PORT": "tcp://10.0.0.1:1883",
+        "ENCODER_BRIDGE_MQTT_SERVICE_HOST": "10.0.0.1",
+    }
     assert load(written(tmp_path), environ).mqtt is None
+
+
+@pytest.mark.parametrize(
+    ("variable", "meant"),
+    [
+        ("ENCODER_BRIDGE_MQTT_HOST", "ENCODER_BRIDGE_MQTT__HOST"),
+        ("ENCODER_BRIDGE_MQTT_PASSWORD_FILE", "ENCODER_BRIDGE_MQTT__PASSWORD_FILE"),
+        ("ENCODER_BRIDGE_JOBS_MAX_OPEN", "ENCODER_BRIDGE_JOBS__MAX_OPEN"),
+        ("ENCODER_BRIDGE_LOG_LEVEL", "ENCODER_BRIDGE_LOG__LEVEL"),
+        ("ENCODER_BRIDGE_ENCODERS_DESK_1__STOCK", "ENCODER_BRIDGE_ENCODERS__DESK_1__STOCK"),
+    ],
+)
+def test_a_variable_that_lacks_an_underscore_is_refused(tmp_path: Path, variable: str, meant: str) -> None:
+    assert refusal(tmp_path, environ={variable: "x"}) == f"{variable} is no key: did you mean {meant}?"
+
+
+def test_variables_become_what_their_key_holds(tmp_path: Path) -> None:
+    settings = load(
+        written(tmp_path),
+        {
+            "ENCODER_BRIDGE_MQTT__TLS": "no",
+            "ENCODER_BRIDGE_MQTT__PORT": "18883",
+            "ENCODER_BRIDGE_MQTT__USERNAME": "17",
+            "ENCODER_BRIDGE_JOBS__CARD_WAIT_S": "2.5",
+        },
+    )
+    assert settings.mqtt
+    assert (settings.mqtt.tls, settings.mqtt.port, settings.jobs.card_wait_s) == (False, 18883, 2.5)
+    assert type(settings.mqtt.username) is str
+    assert "mqtt.port is not a whole number" in refusal(tmp_path, environ={"ENCODER_BRIDGE_MQTT": '{"port": "1883"}'})
+
+
+def test_a_store_that_is_a_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "jobs").mkdir()
+    said = refusal(tmp_path, 'store = "jobs"\n' + SMALLEST)
+    assert said == (
+        f"{tmp_path}/encoder-bridge.toml: store {tmp_path}/jobs is a folder: name a file in it, such as jobs.sqlite."
+    )
+
+
+def test_a_file_that_may_not_be_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(_: Path) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", forbidden)
+    monkeypatch.setattr(Path, "exists", forbidden)
+    for environ in ({}, {"ENCODER_BRIDGE_SITE": "a"}):
+        with pytest.raises(ConfigError, match=r"cannot be read \(Permission denied\): let this user read it or name"):
+            load(None, environ)
 
 
 def test_the_store_lies_in_the_state_directory_or_beside_the_file(tmp_path: Path) -> None:
@@ -133,7 +188,7 @@ def test_the_store_lies_in_the_state_directory_or_beside_the_file(tmp_path: Path
         ("[jobs]\nzzz = 1\n", "jobs.zzz is no key: the nearest is jobs."),
         ("[mqqt]\n", "mqqt is no key: did you mean mqtt?"),
         ("[mqtt]\nport = 0\n", "mqtt.port must be greater than or equal to 1."),
-        ("[mqtt]\nport = 'x'\n", "mqtt.port is not a whole number."),
+        ("[mqtt]\nport = 'x'\n", "mqtt.port is not a whole number: write digits, without quotes."),
         ("[mqtt]\nprotocol = '4'\n", "mqtt.protocol is none of its values: give '5' or '3.1.1' in quotes."),
         ("[mqtt]\nhost = 'mqtt://u:p@h'\n", "mqtt.host is no host: give a name or an address alone"),
         ("[mqtt]\nbase = 'a/#'\n", "mqtt.base is no base for topics"),
@@ -143,10 +198,21 @@ def test_the_store_lies_in_the_state_directory_or_beside_the_file(tmp_path: Path
         ("[mqtt]\ntrigger_topics = ['a+']\n", "mqtt.trigger_topics.0 is no topic filter"),
         ("[mqtt]\ntrigger_topics = ['$share/g/t']\n", "mqtt.trigger_topics.0 is no topic filter"),
         ("[mqtt]\nreply_topics = ['']\n", "mqtt.reply_topics.0 is no topic filter"),
-        ("[mqtt]\ntrigger_topics = 'a'\n", "mqtt.trigger_topics is not a list."),
+        (
+            "[mqtt]\ntrigger_topics = 'a'\n",
+            'mqtt.trigger_topics is not a list: write one such as ["seam/events", "pms/+"].',
+        ),
         ("[mqtt]\nca_file = 'x'\n", "mqtt has ca_file without effect: set tls = true or remove it."),
         ("[mqtt]\ntls = true\ncert_file = 'x'\n", "mqtt has only one of cert_file and key_file: give both or none."),
         ("[mqtt]\npassword_file = 'x'\n", "mqtt has password_file without username: give both or none."),
+        ("[mqtt]\nport = '1883'\n", "mqtt.port is not a whole number"),
+        ("[mqtt]\nkeepalive_s = true\n", "mqtt.keepalive_s is not a whole number"),
+        ("[mqtt]\ntls = 'no'\n", "mqtt.tls is neither true nor false"),
+        ("[mqtt]\ntls = 0\n", "mqtt.tls is neither true nor false"),
+        ("[jobs]\nmax_open = true\n", "jobs.max_open is not a whole number"),
+        ("[jobs]\nmax_open = 1.5\n", "jobs.max_open is not a whole number"),
+        ("[jobs]\ncard_wait_s = '90'\n", "jobs.card_wait_s is not a number"),
+        ("[jobs]\ncard_wait_s = false\n", "jobs.card_wait_s is not a number"),
         ("[jobs]\ncard_wait_s = 0\n", "jobs.card_wait_s must be greater than 0."),
         ("[jobs]\ncard_wait_s = nan\n", "jobs.card_wait_s must be"),
         ("[jobs]\ndefault_profile = 'a b'\n", "jobs.default_profile is not a name"),
@@ -164,7 +230,22 @@ def test_a_refusal_names_the_file_the_key_and_what_to_do(tmp_path: Path, text: s
     assert "\n" not in said
 
 
-@pytest.mark.parametrize("zone", ["Berlin", "", "Europe", "../etc/passwd", "/etc/localtime", "a\\u0000b"])
+@pytest.mark.parametrize(
+    ("zone", "near"),
+    [
+        ("Berlin", "Europe/Berlin"),
+        ("Berln", "Europe/Berlin"),
+        ("europe/berlin", "Europe/Berlin"),
+        ("Europe/New York", "America/New_York"),
+        ("America/New York", "America/New_York"),
+    ],
+)
+def test_a_zone_that_is_nearly_right_is_proposed(tmp_path: Path, zone: str, near: str) -> None:
+    said = refusal(tmp_path, SMALLEST.replace("Europe/Berlin", zone))
+    assert said.endswith(f"time_zone is no time zone this machine knows: did you mean '{near}'?")
+
+
+@pytest.mark.parametrize("zone", ["", "Europe", "../etc/passwd", "/etc/localtime", "a\\u0000b"])
 def test_a_zone_is_checked_and_an_example_given(tmp_path: Path, zone: str) -> None:
     said = refusal(tmp_path, SMALLEST.replace("Europe/Berlin", zone))
     assert "time_zone is no time zone this machine knows: give the property's, such as 'Europe/Berlin'." in said
@@ -176,7 +257,7 @@ def test_all_findings_are_told_at_once(tmp_path: Path) -> None:
         f"{tmp_path}/encoder-bridge.toml: site is missing: give a name such as 'harbour-hotel'.",
         f"{tmp_path}/encoder-bridge.toml: desk is missing: give a name such as 'front-desk'.",
         f"{tmp_path}/encoder-bridge.toml: time_zone is missing: give the property's zone, such as 'Europe/Berlin'.",
-        f"{tmp_path}/encoder-bridge.toml: mqtt.tls is neither true nor false.",
+        f"{tmp_path}/encoder-bridge.toml: mqtt.tls is neither true nor false: write one of them, without quotes.",
         "ENCODER_BRIDGE_MQTT__HSOT: mqtt.hsot is no key: did you mean mqtt.host?",
         f"{tmp_path}/encoder-bridge.toml: encoders is empty: give at least one table such as [encoders.desk-1].",
         f"{tmp_path}/encoder-bridge.toml: sight is no key: did you mean site?",
@@ -204,7 +285,7 @@ def test_what_is_no_toml_is_refused_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "latin.toml").write_bytes(b"a = 1\nb = '\xe4'\n")
     with pytest.raises(ConfigError, match="line 2 is not UTF-8"):
         load(tmp_path / "latin.toml", {})
-    with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
+    with pytest.raises(ConfigError, match="is a folder: name the file in it"):
         load(tmp_path, {})
 
 

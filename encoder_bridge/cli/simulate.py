@@ -43,7 +43,10 @@ def _zone(ctx: click.Context, param: click.Parameter, name: str) -> str:
     try:
         ZoneInfo(name)
     except (KeyError, ValueError, OSError):
-        raise click.BadParameter(f"{name!r} is no time zone this machine knows.", ctx, param) from None
+        from encoder_bridge.config.values import nearest_zone
+
+        sentence = f"{name!r} is no time zone this machine knows: {nearest_zone(name)}"
+        raise click.BadParameter(sentence, ctx, param) from None
     return name
 
 

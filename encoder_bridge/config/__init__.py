@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from encoder_bridge.config.complaints import complain
 from encoder_bridge.config.masking import masked
 from encoder_bridge.config.model import EncoderSettings, JobsSettings, LogSettings, MqttSettings, Settings
 from encoder_bridge.config.sources import gather
+from encoder_bridge.errors import ConfigError
 
 __all__ = ["EncoderSettings", "JobsSettings", "LogSettings", "MqttSettings", "Settings", "load", "masked"]
 
@@ -36,6 +38,10 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
         "credentials": Path(credentials) if credentials else None,
     }
     try:
-        return Settings.model_validate(values, context=context)
+        settings = Settings.model_validate(values, context=context)
     except ValidationError as error:
         raise complain(error, sources) from None
+    if os.path.isdir(settings.store):  # noqa: PTH112 - Path.is_dir() raises where this user may not look
+        key = f"{sources.of(('store',))}: store"
+        raise ConfigError(f"{key} {settings.store} is a folder: name a file in it, such as jobs.sqlite.")
+    return settings

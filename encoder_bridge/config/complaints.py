@@ -7,11 +7,10 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from encoder_bridge.config.model import JobsSettings, LogSettings, MqttSettings, Settings
+from encoder_bridge.config.model import TABLES, Settings
 from encoder_bridge.config.sources import Sources
 from encoder_bridge.errors import ConfigError
 
-_TABLES: dict[str, type[BaseModel]] = {"": Settings, "mqtt": MqttSettings, "jobs": JobsSettings, "log": LogSettings}
 _MEANT = {
     "site": "a name such as 'harbour-hotel'",
     "desk": "a name such as 'front-desk'",
@@ -20,18 +19,18 @@ _MEANT = {
     "driver": "the name of an installed driver, as 'encoder-bridge drivers' lists it",
 }
 _KINDS = {
-    "bool_parsing": "is neither true nor false",
-    "bool_type": "is neither true nor false",
+    "bool_parsing": "is neither true nor false: write one of them, without quotes",
+    "bool_type": "is neither true nor false: write one of them, without quotes",
     "dict_type": "is not a table",
-    "float_parsing": "is not a number",
-    "float_type": "is not a number",
-    "int_from_float": "is not a whole number",
-    "int_parsing": "is not a whole number",
-    "int_type": "is not a whole number",
+    "float_parsing": "is not a number: write digits, without quotes",
+    "float_type": "is not a number: write digits, without quotes",
+    "int_from_float": "is not a whole number: write digits, without quotes",
+    "int_parsing": "is not a whole number: write digits, without quotes",
+    "int_type": "is not a whole number: write digits, without quotes",
     "model_type": "is not a table",
     "path_type": "is not text: put the path in quotes",
     "string_type": "is not text: put it in quotes",
-    "tuple_type": "is not a list",
+    "tuple_type": 'is not a list: write one such as ["seam/events", "pms/+"]',
 }
 _NO_FURTHER_NEWS = frozenset({"default_factory_not_called"})
 
@@ -74,10 +73,11 @@ def _nearest(key: tuple[str, ...]) -> str:
     """A proposal: the nearest key of the same table, or the same key of another one."""
     *parents, unknown = key
     table = ".".join(parents)
-    names = list(_TABLES[table].model_fields) if table in _TABLES else []
+    tables: dict[str, type[BaseModel]] = {"": Settings, **TABLES}
+    names = list(tables[table].model_fields) if table in tables else []
     if near := get_close_matches(unknown, names, n=1):
         return f"did you mean {'.'.join((*parents, near[0]))}?"
-    for other, model in _TABLES.items():
+    for other, model in tables.items():
         if unknown in model.model_fields:
             return f"it belongs to {f'the table [{other}]' if other else 'the top of the file'}"
     return f"the nearest is {'.'.join((*parents, *get_close_matches(unknown, names, n=1, cutoff=0)))}"

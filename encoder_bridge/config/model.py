@@ -28,6 +28,7 @@ from encoder_bridge.config.values import (
     TopicBase,
     TopicFilter,
     ZoneName,
+    of_its_kind,
     refuse,
 )
 from encoder_bridge.wire import Name
@@ -37,6 +38,11 @@ class Table(BaseModel):
     """A table of the configuration: nothing unknown gets in, nothing changes afterwards, no error quotes a value."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _of_its_kind(cls, value: object, info: ValidationInfo) -> object:
+        return of_its_kind(cls.model_fields[str(info.field_name)].annotation, value)
 
 
 class MqttSettings(Table):
@@ -196,3 +202,7 @@ class Settings(Table):
         if self.mqtt is None or self.mqtt.password_file is None:
             return None
         return secret_files.read("mqtt.password_file", self.mqtt.password_file, self._credentials)
+
+
+TABLES: Mapping[str, type[Table]] = MappingProxyType({"mqtt": MqttSettings, "jobs": JobsSettings, "log": LogSettings})
+"""The tables whose keys are all known."""

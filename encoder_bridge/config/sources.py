@@ -6,7 +6,7 @@ A variable is ``ENCODER_BRIDGE_`` and the key in capitals, with two underscores 
     ENCODER_BRIDGE_MQTT__TRIGGER_TOPICS = '["seam/events"]'
     ENCODER_BRIDGE_ENCODERS__DESK_1__LATENCY_S = 0.1  # also finds an encoder called desk-1
 
-Lists and tables are JSON and replace the file's.
+Lists and tables are JSON and replace the file's.  Other text becomes a number or a truth value where the key is one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from encoder_bridge.config.model import Settings
+from encoder_bridge.config.model import TABLES, Settings
+from encoder_bridge.config.values import Untyped
 from encoder_bridge.errors import ConfigError
 
 PREFIX = "ENCODER_BRIDGE_"
@@ -28,6 +29,10 @@ DEFAULT_FILE = Path("/etc/encoder-bridge/encoder-bridge.toml")
 
 _NAMED_TABLES = frozenset({"encoders", "secrets"})
 """Tables whose keys are names that somebody chose."""
+
+
+_OF_KUBERNETES = ("tcp://", "udp://", "sctp://")
+"""Beginnings of ``ENCODER_BRIDGE_MQTT_PORT`` where a service is called encoder-bridge-mqtt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,11 +57,13 @@ def gather(path: Path | None, environ: Mapping[str, str]) -> Sources:
     """Read the file and lay the environment over it.
 
     Raises:
-        ConfigError: there is no file, it is not TOML, or a variable cannot be read.
+        ConfigError: there is no file, it is not TOML, or a variable cannot be read or lacks an underscore.
     """
+    if slips := [line for variable in sorted(environ) for line in _slips(variable, environ[variable])]:
+        raise ConfigError("\n".join(slips))
     settings = {key: value for key, value in environ.items() if _is_ours(key)}
     file = path or (Path(environ[FILE_VARIABLE]) if environ.get(FILE_VARIABLE) else None)
-    if file is None and (DEFAULT_FILE.exists() or not settings):
+    if file is None and (not settings or _is_there(DEFAULT_FILE)):
         file = DEFAULT_FILE
     sources = Sources(file=file, values=_read(file) if file else {})
     for variable in sorted(settings):
@@ -69,13 +76,37 @@ def _read(file: Path) -> dict[str, Any]:
         return tomllib.loads(file.read_bytes().decode())
     except FileNotFoundError:
         raise ConfigError(f"There is no configuration at {file}: write one or name another with --config.") from None
+    except IsADirectoryError:
+        raise ConfigError(f"The configuration {file} is a folder: name the file in it.") from None
     except OSError as error:
-        raise ConfigError(f"The configuration {file} cannot be read: {error.strerror}.") from None
+        sentence = f"The configuration {file} cannot be read ({error.strerror}): let this user read it or name another."
+        raise ConfigError(sentence) from None
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise ConfigError(f"{file}: line {line} is not UTF-8: save the file as UTF-8.") from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{file} is not TOML: {error}.") from None
+
+
+def _is_there(file: Path) -> bool:
+    """Whether there is a file, even one that cannot be looked at."""
+    try:
+        return file.exists()
+    except OSError:
+        return True
+
+
+def _slips(variable: str, value: str) -> Iterator[str]:
+    """The sentence about a variable that with one more underscore would name a key."""
+    rest = variable.removeprefix(PREFIX)
+    if rest == variable or variable == FILE_VARIABLE or value.startswith(_OF_KUBERNETES):
+        return
+    table, _, key = rest.lower().partition("_")
+    is_key = table in TABLES and key in TABLES[table].model_fields
+    # An encoder may have any name, but nobody else writes two underscores.
+    is_encoder = table == "encoders" and not key.startswith("_") and "__" in key
+    if is_key or is_encoder:
+        yield f"{variable} is no key: did you mean {PREFIX}{rest.replace('_', '__', 1)}?"
 
 
 def _is_ours(variable: str) -> bool:
@@ -94,7 +125,8 @@ def _lay_over(sources: Sources, variable: str, text: str) -> None:
             table[part] = {}
         table = table[part]
     is_drivers_own = key[0] == "encoders" and len(key) > 2 and key[-1] != "driver"
-    table[key[-1]] = _value(variable, text, any_json=is_drivers_own)
+    value = _value(variable, text, any_json=is_drivers_own)
+    table[key[-1]] = Untyped(value) if isinstance(value, str) and not is_drivers_own else value
     sources.variables[key] = variable
 
 

@@ -3,14 +3,37 @@
 from __future__ import annotations
 
 import re
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, NoReturn
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, ValidationInfo
-from pydantic_core import PydanticCustomError
+from pydantic_core import PydanticCustomError, PydanticKnownError
 
 _LONGEST_TOPIC_BYTES = 65_535
+_NO_PLACES = frozenset({"Factory", "localtime", "posixrules"})
+
+
+class Untyped(str):
+    """Text of a variable of the environment, where nobody can write a number or a truth value in any other way."""
+
+    __slots__ = ()
+
+
+def of_its_kind(kind: object, value: object) -> object:
+    """Let no text or truth value of the file pass for a number, and no text or number for a truth value.
+
+    Raises:
+        PydanticKnownError: it would.
+    """
+    is_text = isinstance(value, str) and not isinstance(value, Untyped)
+    is_truth = isinstance(value, bool)
+    if kind is bool and (is_text or (isinstance(value, int | float) and not is_truth)):
+        raise PydanticKnownError("bool_type")
+    if kind in {int, float} and (is_text or is_truth):
+        raise PydanticKnownError("int_type" if kind is int else "float_type")
+    return value
 
 
 def refuse(wanted: str) -> NoReturn:
@@ -18,11 +41,24 @@ def refuse(wanted: str) -> NoReturn:
     raise PydanticCustomError("config", "{wanted}", {"wanted": wanted})
 
 
+def nearest_zone(name: str) -> str:
+    """What to say to somebody whose time zone there is not, without quoting it."""
+    known = sorted(available_timezones() - _NO_PLACES)
+    wanted = name.lower().replace(" ", "_")
+    near = get_close_matches(wanted, [zone.lower() for zone in known], n=1, cutoff=0.75)
+    if not near:  # a city alone
+        cities = {zone.rpartition("/")[2].lower(): zone.lower() for zone in reversed(known)}
+        near = [cities[city] for city in get_close_matches(wanted.rpartition("/")[2], cities, n=1, cutoff=0.75)]
+    if not near:
+        return "give the property's, such as 'Europe/Berlin'"
+    return f"did you mean {next(zone for zone in known if zone.lower() == near[0])!r}?"
+
+
 def _zone(name: str) -> str:
     try:
         ZoneInfo(name)
     except (KeyError, ValueError, OSError):
-        refuse("is no time zone this machine knows: give the property's, such as 'Europe/Berlin'")
+        refuse(f"is no time zone this machine knows: {nearest_zone(name)}")
     return name
 
 
