@@ -121,14 +121,15 @@ class Intake:
     @staticmethod
     def _check(envelope: Envelope) -> None:
         if envelope.verb != "trigger" and envelope.verb not in REQUESTS:
-            raise MalformedMessage("unknown_request", f"No such request: use one of {', '.join(REQUESTS)}.")
-        if envelope.retained:
-            raise MalformedMessage("retained", "A retained message asks for nothing: publish it without retain.")
-        if len(envelope.reply.correlation or b"") > _MAX_CORRELATION_BYTES:
-            raise MalformedMessage(
-                "correlation_too_large",
-                f"The correlation data is too large: send at most {_MAX_CORRELATION_BYTES} bytes.",
-            )
+            error_type, sentence = "unknown_request", f"No such request: use one of {', '.join(REQUESTS)}."
+        elif envelope.retained:
+            error_type, sentence = "retained", "A retained message asks for nothing: publish it without retain."
+        elif len(envelope.reply.correlation or b"") > _MAX_CORRELATION_BYTES:
+            error_type = "correlation_too_large"
+            sentence = f"The correlation data is too large: send at most {_MAX_CORRELATION_BYTES} bytes."
+        else:
+            return
+        raise MalformedMessage(error_type, sentence, message_id=wire.id_of(envelope.payload))
 
     def _reply(self, reply: ReplyAddress, in_body: str | None) -> ReplyAddress:
         topic = reply.topic or in_body

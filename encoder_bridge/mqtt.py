@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import aiomqtt
 from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from encoder_bridge import wire
@@ -31,6 +32,8 @@ from encoder_bridge.topics import Topics
 
 BACK_OFF_S = (1.0, 60.0)
 """Full jitter between zero and this: first, longest."""
+_LOGIN_REFUSED = {0x86, 0x87}
+"""Bad user name or password, not authorized (MQTT 5.0, section 3.2.2.2; paho gives 3.1.1's codes the same values)."""
 STEADY_S = 30.0
 """A connection that lived shorter does not reset the back-off: the other side may be a second bridge with our name."""
 
@@ -53,6 +56,8 @@ class Link:
         self._broker = broker
         self._topics = topics
         self._intake = intake
+        self._commits = commits
+        self._store = store
         self._teller = Teller(broker, topics, commits=commits, store=store, board=board)
         self._info = info
         self._clock = clock
@@ -84,7 +89,7 @@ class Link:
                 await asyncio.create_task(self._connection(), name="mqtt connection")
             except* (aiomqtt.MqttError, ConfigError) as group:
                 lived = time() - started if self.connected.is_set() else 0.0
-                self._log.warning("broker_lost", sentence=_sentence(group), lived_s=round(lived))
+                self._log.warning("broker_lost", sentence=_sentence(group, self._broker), lived_s=round(lived))
                 if lived >= STEADY_S:
                     delay = first
             finally:
@@ -117,17 +122,31 @@ class Link:
 
     async def _greet(self, client: AckClient) -> None:
         """Subscribe, then say everything that is retained, then say that we are here."""
-        for topic in (self._topics.trigger, self._topics.request("+")):
-            await client.subscribe(topic, **self._subscription(topic))
-        for topic in (self._topics.availability, *self._broker.trigger_topics):
-            try:
-                await client.subscribe(topic, **self._subscription(topic))
-            except TopicRefused as refusal:
-                self._log.error("topic_refused", sentence=str(refusal))
+        await self._subscribe(client)
         await self._retain(client, self._topics.info, self._info.model_dump_json())
         await self._teller.say_how_things_stand(client)
         self._announced_at = self._announced_at or iso(self._clock())
         await self._retain(client, self._topics.availability, self._availability("online"))
+
+    async def _subscribe(self, client: AckClient) -> None:
+        """Hear what is configured now, and nothing that the session still holds from before."""
+        must = (self._topics.trigger, self._topics.request("+"))
+        may = (self._topics.availability, *self._broker.trigger_topics)
+        subscriptions, wanted = self._store.subscriptions, {*must, *may}
+        known = await self._commits.relaxed(subscriptions.known)
+        if known != wanted:
+            await self._commits(subscriptions.note, known | wanted)
+        for topic in sorted(known - wanted):
+            await client.unsubscribe(topic)
+        for topic in must:
+            await client.subscribe(topic, **self._subscription(topic))
+        for topic in may:
+            try:
+                await client.subscribe(topic, **self._subscription(topic))
+            except TopicRefused as refusal:
+                self._log.error("topic_refused", sentence=str(refusal))
+        if known != wanted:
+            await self._commits(subscriptions.note, wanted)
 
     async def _part(self, client: AckClient) -> None:
         """Say goodbye; a clean end makes the broker drop the will."""
@@ -206,8 +225,12 @@ class Link:
         return {"qos": 1}
 
 
-def _sentence(group: BaseExceptionGroup[aiomqtt.MqttError | ConfigError]) -> str:
+def _sentence(group: BaseExceptionGroup[aiomqtt.MqttError | ConfigError], broker: Broker) -> str:
     error = first_of(group)
-    if isinstance(error, ConfigError):
+    if isinstance(error, ConfigError | TopicRefused):
         return str(error)
-    return f"The broker cannot be used ({error}): cards are still made, reports wait."
+    where, then = f"{broker.host}:{broker.port}", "cards are still made, reports wait"
+    code = getattr(error, "rc", None)
+    if isinstance(code, ReasonCode) and code.value in _LOGIN_REFUSED:
+        return f"The broker at {where} refuses the login: check mqtt.username and mqtt.password_file; {then}."
+    return f"The broker at {where} cannot be used ({error}): {then}."

@@ -72,7 +72,7 @@ class Topics:
         """Whether an address that a message brought may be written to: our own responses and what is allowed."""
         if "+" in topic or "#" in topic:  # not every broker refuses a response topic that nobody can publish to
             return False
-        if topic == self.trigger or topic.startswith(self.request("")):
+        if topic.startswith(f"{self.root}/") and not matches(self.response("#"), topic):
             return False
         return any(matches(pattern, topic) for pattern in (self.response("#"), *allowed))
 

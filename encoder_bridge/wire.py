@@ -314,7 +314,7 @@ def _malformed(error: ValidationError, payload: bytes) -> MalformedMessage:
         sentence = f"{where} is not a known field: leave it out or mend its name."
     else:
         sentence = f"{where} cannot be used: {_lower(first['msg'])}."
-    return MalformedMessage(kind, sentence, message_id=_id_of(payload))
+    return MalformedMessage(kind, sentence, message_id=id_of(payload))
 
 
 def _lower(message: str) -> str:
@@ -343,7 +343,10 @@ class _Identified(_Incoming):
     id: Annotated[Id, Field(validation_alias=AliasChoices("event_id", "id"))]
 
 
-def _id_of(payload: bytes) -> str | None:
+def id_of(payload: bytes) -> str | None:
+    """The id of a message that cannot be read as a whole, if that can."""
+    if len(payload) > MAX_PAYLOAD_BYTES:
+        return None
     try:
         return _Identified.model_validate_json(payload).id
     except ValidationError:

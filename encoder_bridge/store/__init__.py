@@ -13,6 +13,7 @@ from encoder_bridge.store.needs import Needs
 from encoder_bridge.store.outbox import Outbox
 from encoder_bridge.store.requests import Requests
 from encoder_bridge.store.retention import Retention
+from encoder_bridge.store.subscriptions import Subscriptions
 from encoder_bridge.store.work import Work
 
 __all__ = ["News", "Rules", "Store"]
@@ -27,5 +28,6 @@ class Store:
         self.work = Work(ledger)
         self.requests = Requests(ledger)
         self.outbox = Outbox(ledger)
+        self.subscriptions = Subscriptions(ledger)
         self.retention = Retention(ledger)
         self.take_news = ledger.take_news

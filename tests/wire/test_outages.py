@@ -156,7 +156,7 @@ def test_a_wrong_password_is_named_and_the_right_one_is_taken_without_a_restart(
         with FrontDesk.idle(broker, tap, tmp_path, mqtt=settings) as desk:
             desk.start(online=False)
             lost = desk.bridge.lines.wait_for("broker_lost", count=2)
-            assert "Not authorized" in lost["sentence"]
+            assert "refuses the login: check mqtt.username" in lost["sentence"]
             assert not desk.on("")
             password.write_text(BRIDGE.password + "\n")
             desk.wait_online(1)
