@@ -26,7 +26,7 @@ time_zone = "Asia/Tokyo"
 store = "jobs.sqlite"
 [encoders.desk-1]
 driver = "simulated"
-stock = "cards"
+stock = "/cards"
 """
 NOON = 1_752_321_600_000  # 2025-07-12T12:00:00Z
 
@@ -154,7 +154,7 @@ def test_config_check_says_that_all_is_well(file: Path) -> None:
     done = run("config", "check", "--config", file)
     assert (done.exit_code, done.stdout, done.stderr) == (0, "The configuration is in order.\n", "")
     assert json.loads(run("config", "check", "--config", file, "--json").stdout) == {"is_valid": True, "findings": []}
-    assert not (file.parent / "cards").exists()
+    assert not Path("/cards").exists()
     assert not (file.parent / "jobs.sqlite").exists()
 
 
@@ -184,6 +184,20 @@ def test_config_check_tells_every_finding_in_a_line_of_its_own(file: Path) -> No
     ]
     answer = json.loads(run("config", "check", "--config", file, "--json").stdout)
     assert answer == {"is_valid": False, "findings": done.stderr.splitlines()}
+
+
+def test_a_configuration_that_may_not_be_read_is_one_sentence(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(_: Path) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "access", lambda *_, **__: False)
+    monkeypatch.setattr(Path, "read_bytes", forbidden)
+    sentence = f"The configuration {file} cannot be read (Permission denied): let this user read it or name another."
+    for arguments in (["config", "show"], ["jobs", "list"], ["run"]):
+        done = run(*arguments, "--config", file)
+        assert (done.exit_code, done.stderr) == (78, f"{sentence}\n")
+    told = json.loads(run("config", "show", "--config", file, "--json").stdout)
+    assert told == {"error": {"type": "config_error", "message": sentence, "exit_code": 78}}
 
 
 def test_config_check_tells_what_does_not_fit_the_shape(file: Path) -> None:
@@ -222,7 +236,7 @@ def test_config_show_masks_secrets_and_tells_where_the_environment_won(file: Pat
     shown = json.loads(run("config", "show", "--config", file, "--json").stdout)
     assert shown["encoders"]["desk-1"] == {
         "driver": "simulated",
-        "stock": "cards",
+        "stock": "/cards",
         "pin": "…",
         "server": "https://…@host/",
     }
@@ -245,6 +259,7 @@ def test_jobs_are_listed_newest_first_in_the_propertys_zone(file: Path, store: s
     done = run("jobs", "list", "--config", file)
     assert done.exit_code == 0
     assert done.stdout.splitlines() == [
+        " job  since                state             access method  (times in Asia/Tokyo)",
         "   3  2025-07-12 21:00:00  queued            am_1",
         "   2  2025-07-12 21:00:00  held              am_2  Set jobs.default_profile.",
         "   1  2025-07-12 21:00:00  issued            am_1  on desk-1  card 04a1  read_back",

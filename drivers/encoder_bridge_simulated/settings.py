@@ -18,7 +18,7 @@ class Simulation:
     """The settings of one simulated encoder; each field is a key of its table."""
 
     stock: Path
-    """Folder of the cards; required, made if need be."""
+    """Folder of the cards, as an absolute path; required, made if need be."""
     name: str = "simulated"
     """The encoder's name within the stock."""
     cards: int = 20
@@ -73,8 +73,14 @@ def _wrong(key: str, wanted: str) -> SettingsRejected:
 
 def _path(key: str, value: object) -> Path:
     if not isinstance(value, str | os.PathLike) or not str(value):
-        raise _wrong(key, "the path of a folder")
-    return Path(value).expanduser()
+        raise _wrong(key, "the absolute path of a folder")
+    try:
+        path = Path(value).expanduser()
+    except RuntimeError:  # there is no such user
+        raise _wrong(key, "the absolute path of a folder") from None
+    if not path.is_absolute():
+        raise _wrong(key, "an absolute path; another one would depend on where the daemon is started")
+    return path
 
 
 def _name(key: str, value: object) -> str:

@@ -48,7 +48,9 @@ def list_jobs(config: Path | None, state: str | None, limit: int, as_json: bool)
     if as_json:
         say_json([_for_programs(job) for job in found])
         return
-    if not found:
+    if found:
+        click.echo(f"{'job':>4}  {'since':<19}  {'state':<16}  access method  (times in {zone})")
+    else:
         click.echo("There is no such job.")
     for job in found:
         click.echo(_summary(job, zone))

@@ -12,7 +12,8 @@ from encoder_bridge.config import EncoderSettings, JobsSettings, LogSettings, Mq
 
 _ENCODERS = """\
 One table for each encoder, at least one; NAME is yours to choose. Every other key in it belongs to the driver: see the
-driver's own documentation."""
+driver's own documentation; that of the simulated one is in
+[simulate.md](simulate.md#the-drivers-settings)."""
 _TABLES: list[tuple[str, type[BaseModel], str]] = [
     ("mqtt", MqttSettings, "The broker. Without this table nothing is heard or told over MQTT."),
     ("jobs", JobsSettings, "How cards come to be made."),
@@ -40,10 +41,15 @@ masked. An unknown key is refused, with the nearest valid name.
 **Environment.** A variable wins over the file. Its name is `ENCODER_BRIDGE_` and the key in capitals, with two
 underscores between table and key: `ENCODER_BRIDGE_MQTT__HOST=broker.example.com`. Lists and tables are written as
 JSON and replace the file's. In `ENCODER_BRIDGE_ENCODERS__DESK_1__DRIVER`, `DESK_1` also means an encoder that the
-file calls `desk-1`. Variables that begin with `ENCODER_BRIDGE_` and resemble no key are left alone. Without any file
-the environment alone is enough.
+file calls `desk-1`. With one underscore too few (`ENCODER_BRIDGE_MQTT_HOST`) it is refused; other
+variables that begin with `ENCODER_BRIDGE_` and resemble no key are left alone. Without any file the environment alone
+is enough.
 
-**Paths.** A relative path starts at the folder of the configuration's file.
+**Kinds.** In the file a number is written without quotes, and `true` and `false` as well: `port = "1883"` and
+`tls = "no"` are refused. A variable is text; it becomes what its key holds.
+
+**Paths.** A relative path starts at the folder of the configuration's file. Only a driver's own keys are handed to the
+driver as they stand: what a relative path means there is the driver's business.
 
 **Secrets** stand in files, never in the configuration, the environment or on a command line. A bare file name
 (`vendor-key`) is looked up among systemd's credentials (`LoadCredential=`) where the service has any, else beside the

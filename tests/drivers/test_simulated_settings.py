@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from dataclasses import MISSING, fields
 from pathlib import Path
 
 import pytest
 from encoder_bridge_simulated import FAULTS, driver
+from encoder_bridge_simulated.settings import Simulation
 from simulated_desk import opened, secret
 
 from encoder_bridge.driver import SettingsRejected
@@ -22,6 +25,9 @@ def test_a_stock_is_all_that_is_needed(tmp_path: Path) -> None:
     [
         ("stock", ""),
         ("stock", 3),
+        ("stock", "cards"),
+        ("stock", "./cards"),
+        ("stock", "~nobody-of-this-name/cards"),
         ("name", "../up"),
         ("name", ""),
         ("cards", 0),
@@ -50,6 +56,11 @@ def test_a_wrong_value_is_refused_by_its_key(tmp_path: Path, key: str, value: ob
         driver.check({"stock": str(tmp_path), key: value}, secret)
 
 
+def test_a_relative_stock_is_refused_with_what_to_give() -> None:
+    with pytest.raises(SettingsRejected, match="'stock' is wrong: give an absolute path"):
+        driver.check({"stock": "cards"}, secret)
+
+
 def test_a_missing_stock_is_named() -> None:
     with pytest.raises(SettingsRejected, match="'stock'"):
         driver.check({}, secret)
@@ -59,6 +70,14 @@ def test_a_missing_stock_is_named() -> None:
 def test_an_unknown_key_is_refused_with_the_nearest_one(tmp_path: Path, key: str, near: str) -> None:
     with pytest.raises(SettingsRejected, match=f"'{key}'.*'{near}'"):
         driver.check({"stock": str(tmp_path), key: 1}, secret)
+
+
+def test_every_setting_and_its_default_is_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "simulate.md").read_text(encoding="utf-8")
+    for key in fields(Simulation):
+        said = {MISSING: "**required**", None: "none"}
+        default = said[key.default] if key.default in said else f"`{json.dumps(key.default)}`"
+        assert f"\n| `{key.name}` | {default} | " in page
 
 
 def test_every_fault_is_a_setting_and_has_a_sentence(tmp_path: Path) -> None:
