@@ -9,13 +9,14 @@ from encoder_bridge_simulated.stock import Stock
 from rigs.brokers import Broker
 from rigs.tap import Tap
 
-from .front_desk import FrontDesk, need
+from .front_desk import FrontDesk, InProcess, need
 
 
 def test_a_card_left_lying_is_not_the_next_guests_blank_even_after_a_restart(
     mosquitto: Broker, mosquitto_tap: Tap, tmp_path: Path
 ) -> None:
-    with FrontDesk(mosquitto, mosquitto_tap, tmp_path, encoder={"clerk": "absent", "name": "left"}) as desk:
+    nobody = {"clerk": "absent", "name": "left"}
+    with FrontDesk(mosquitto, mosquitto_tap, tmp_path, runs=InProcess, encoder=nobody) as desk:
         stock = Stock.open(desk.stock, cards=2)
         first, second = sorted(stock.uids())[:2]
         desk.trigger(need("a"))
