@@ -12,7 +12,19 @@ import pytest
 pytest.register_assert_rewrite(
     *(
         f"{__name__}.{module}"
-        for module in ("_abilities", "_contract", "_desk", "_life", "_resume", "_run", "_secrecy", "_watch", "_write")
+        for module in (
+            "_abilities",
+            "_contract",
+            "_desk",
+            "_faults",
+            "_life",
+            "_resume",
+            "_run",
+            "_secrecy",
+            "_watch",
+            "_write",
+            "_wrong",
+        )
     )
 )
 

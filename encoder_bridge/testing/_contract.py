@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ._abilities import AbilityContract
+from ._faults import FaultContract
 from ._life import LifeContract
 from ._resume import ResumeContract
 from ._rig import Rig
@@ -12,7 +13,7 @@ from ._secrecy import SecrecyContract
 from ._write import WriteContract
 
 
-class EncoderContract(LifeContract, WriteContract, ResumeContract, AbilityContract, SecrecyContract):
+class EncoderContract(LifeContract, WriteContract, ResumeContract, FaultContract, AbilityContract, SecrecyContract):
     """What every driver of an encoder does.  Inherit in a class named `Test...` and give it a `rig`."""
 
     @pytest.fixture

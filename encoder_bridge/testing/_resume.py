@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from encoder_bridge.driver import Credential, DriverError, Intent, Receipt, Unsure
 
 from ._desk import RigDesk, Step, crash, shut_down, strike_at, strike_on
 from ._rig import Rig
 from ._run import LAST_STEP, encode, in_loop, opened, outcome, outlived, resolve
+from ._wrong import WrongCardDesk
 
 
 class ResumeContract:
@@ -46,6 +49,33 @@ class ResumeContract:
         before = rig.snapshot()
         await resolve(rig, credential, desk.intent)
         assert rig.snapshot() == before, "a good card was written again"
+
+    @in_loop
+    async def test_a_wrong_card_laid_on_resume_is_left_alone(self, rig: Rig) -> None:
+        """First a fresh card lies there, then the one intended: the fresh one stays blank, the other ends up good.
+
+        Once the write died before the card was touched, and once it was complete and only the outcome was lost.
+        """
+        for sequence, step in enumerate((Step.COMMITTED, None), start=1):
+            credential = rig.credential(sequence)
+            first = RigDesk(rig, strike=strike_on(step, crash)) if step else RigDesk(rig)
+            await _attempt(rig, first, credential, None)
+            assert first.intent, "a card was written and nothing was intended"
+            if first.intent.card is None or first.intent.card.uid is None:
+                pytest.skip("nobody can tell one card of this device from another")
+            before = rig.snapshot()
+            desk = WrongCardDesk(rig, first.intent.card)
+            try:
+                ending = await _attempt(rig, desk, credential, first.intent)
+            finally:
+                desk.leave()
+            assert not desk.wrong_was_written, "a card was written that is not the one intended"
+            if isinstance(ending, Receipt):
+                assert rig.carries(credential) == 1, "a receipt, and not one card"
+                continue
+            if not isinstance(ending, Unsure):
+                assert rig.snapshot() == before, f"{type(ending).__name__} says no card has changed"
+            await resolve(rig, credential, desk.intent or first.intent)
 
 
 async def _struck(rig: Rig, count: int, blow: Callable[[RigDesk], None], *, begun: bool = False) -> bool:

@@ -12,6 +12,8 @@ from encoder_bridge.driver import Card, Credential, Driver, Prompt, Secret, Sett
 class Person(Protocol):
     """Whoever does what the prompt says; called in the event loop just after the prompt, and must not block.
 
+    `Prompt.KEEP_CARD` calls nobody: the card lies there already.
+
     The driver gets ready after it has asked, so a hand that could come too early (a swipe) waits for the device.
     """
 
@@ -68,7 +70,8 @@ class Rig:
     """A credential that this device can put on no card, if there is such a thing."""
 
     faults: Mapping[str, Callable[[], None]] = field(default_factory=dict)
-    """Named accidents; calling one makes it happen, once, during the next write: a card lifted, a reply lost."""
+    """Named accidents; calling one makes it happen, once, during the next write: a card lifted, a reply lost.
+    Each has to show in an error, in another way at the desk, or in a line of the log that good runs do not have."""
 
     patience_s: float = 30.0
     """Seconds; the longest that one call may take when the person does as asked."""

@@ -7,7 +7,7 @@ import contextlib
 import io
 import logging
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from encoder_bridge.driver import Secret
@@ -63,21 +63,34 @@ def unwatched(secret: Secret) -> Secret:
     return fetch
 
 
+_LINE = logging.Formatter("%(name)s %(message)s")
+
+
+def line(record: logging.LogRecord) -> list[str]:
+    """Return what is read in a log."""
+    return [_LINE.format(record)]
+
+
+def everything(record: logging.LogRecord) -> list[str]:
+    """Return all that a handler could make of a record."""
+    return [*line(record), repr(record.args), repr(record.__dict__)]
+
+
 class _Overhear(logging.Handler):
-    def __init__(self, words: list[str]) -> None:
+    def __init__(self, words: list[str], wording: Callable[[logging.LogRecord], list[str]]) -> None:
         super().__init__(level=1)
         self._words = words
-        self._format = logging.Formatter("%(name)s %(message)s")
+        self._wording = wording
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._words += [self._format.format(record), repr(record.args), repr(record.__dict__)]
+        self._words += self._wording(record)
 
 
 @contextmanager
-def overheard() -> Iterator[list[str]]:
+def overheard(wording: Callable[[logging.LogRecord], list[str]] = everything) -> Iterator[list[str]]:
     """Collect every log record, at every level, and what is printed; leave logging as it was."""
     words: list[str] = []
-    root, handler = logging.getLogger(), _Overhear(words)
+    root, handler = logging.getLogger(), _Overhear(words, wording)
     loggers = [logger for logger in root.manager.loggerDict.values() if isinstance(logger, logging.Logger)]
     levels = [(logger, logger.level) for logger in (root, *loggers)]
     disabled = root.manager.disable

@@ -104,6 +104,15 @@ class NeverSureAgain(Contactless):
         return await super().encode(credential, desk, resume)
 
 
+class ResumesOnAnyCard(Contactless):
+    """On resume it asks for the card that was begun, and takes whatever lies there for it."""
+
+    async def card(self, desk: Desk, prompt: Prompt, named: Card | None) -> Card:
+        desk.ask(prompt, named)
+        await self.wait(lambda: self.table.on is not None, desk)
+        return Card(technology="fake", uid=self.table.on)
+
+
 class DoesNotReadBack(Contactless):
     async def encode(self, credential: Credential, desk: Desk, resume: Intent | None = None) -> Receipt:
         wanted = blocks(image(credential, self.key))

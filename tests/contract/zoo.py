@@ -7,7 +7,7 @@ either once that rule is broken.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from encoder_bridge.testing import Rig
@@ -71,6 +71,7 @@ from .beasts_writers import (
     OvershootsTheTotal,
     RephrasesVeto,
     ResumesBlindly,
+    ResumesOnAnyCard,
     RunsBackwards,
     SaysNothingChanged,
     SpoilsTheOthers,
@@ -115,11 +116,13 @@ from .names import (
     SHUTDOWN,
     SIGNAL,
     SILENCE,
+    STRIKES,
     TOO_LATE,
     TWO,
     VETO,
     WAITING,
     WITHDRAWN,
+    WRONG_CARD,
 )
 
 
@@ -145,24 +148,42 @@ def other(bench: Callable[..., Rig], device: type[Magstripe | Delegated], culpri
     return Beast(bench=partial(bench, device=device), culprit=culprit, also=frozenset(also))
 
 
+def harmless() -> Rig:
+    """A good driver on a bench whose accident does not happen."""
+    return replace(contactless(), faults={"nothing at all": lambda: None})
+
+
 RESUMED = (CRASH, CRASH_AGAIN, SHUTDOWN)
 
 ZOO = {
     "writes before the intent": reader(WritesFirst, INTENT, CRASH, SHUTDOWN, CARD_VETO, ERASE, ERASE_VETO, VETO),
     "never intends": reader(
-        NeverIntends, INTENT, *RESUMED, CARD_VETO, COMPLETE, ERASE, ERASE_VETO, FAULT, SILENCE, TOO_LATE, VETO
+        NeverIntends,
+        INTENT,
+        *RESUMED,
+        CARD_VETO,
+        COMPLETE,
+        ERASE,
+        ERASE_VETO,
+        FAULT,
+        SILENCE,
+        TOO_LATE,
+        VETO,
+        WRONG_CARD,
     ),
     "intends afterwards": reader(IntendsAfterwards, INTENT, CRASH, SHUTDOWN, CARD_VETO, ERASE, ERASE_VETO, FAULT, VETO),
     "ignores the veto": reader(IgnoresVeto, VETO, CARD_VETO, ERASE_VETO),
     "rephrases the veto": reader(RephrasesVeto, CARD_VETO),
-    "resumes blindly": reader(ResumesBlindly, COMPLETE, *RESUMED),
+    "resumes blindly": reader(ResumesBlindly, COMPLETE, *RESUMED, WRONG_CARD),
+    "resumes on any card": reader(ResumesOnAnyCard, WRONG_CARD),
     "loses the intent": reader(LosesTheIntent, CRASH_AGAIN),
-    "believes the intent": reader(BelievesTheIntent, CRASH, CRASH_AGAIN, FAULT, SHUTDOWN),
-    "never sure again": reader(NeverSureAgain, COMPLETE, *RESUMED, FAULT),
-    "does not read back": reader(DoesNotReadBack, FAULT),
+    "believes the intent": reader(BelievesTheIntent, CRASH, CRASH_AGAIN, FAULT, SHUTDOWN, WRONG_CARD),
+    "never sure again": reader(NeverSureAgain, COMPLETE, *RESUMED, FAULT, WRONG_CARD),
+    "does not read back": reader(DoesNotReadBack, FAULT, STRIKES),
     "claims more than it can": reader(ClaimsMore, ONE),
     "capabilities drift": reader(CapabilitiesDrift, CAPABILITIES),
     "chokes on old notes": reader(ChokesOnOldNotes, ESCAPE),
+    "a bench whose fault never strikes": Beast(bench=harmless, culprit=STRIKES),
     "says nothing changed": reader(SaysNothingChanged, FAULT),
     "withdraws too late": reader(WithdrawsTooLate, TOO_LATE),
     "ignores the withdrawal": Beast(
