@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import hashlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -98,8 +99,9 @@ class StrangerDriver:
         for key in settings:
             if key != "folder":
                 raise SettingsRejected(f"There is no setting {key!r}; this driver knows 'folder'.")
-        if not isinstance(settings.get("folder"), str):
-            raise SettingsRejected("The setting 'folder' is missing.")
+        folder = settings.get("folder")
+        if not isinstance(folder, str) or not Path(folder).is_absolute():
+            raise SettingsRejected("The setting 'folder' has to be an absolute path: give one that begins with '/'.")
 
     async def discover(self, settings: Settings, secret: Secret) -> Sequence[Found]:
         return []
@@ -108,13 +110,15 @@ class StrangerDriver:
     async def open(self, settings: Settings, secret: Secret) -> AsyncIterator[Printer]:
         folder = Path(str(settings["folder"]))
         try:
-            (folder / "busy").touch(exist_ok=False)
+            busy = (folder / "busy").open("ab")
         except OSError as error:
-            raise DeviceUnavailable("The printer is off or busy: look at its lamp.", raw=error) from error
-        try:
+            raise DeviceUnavailable("The printer is off: look at its lamp.", raw=error) from error
+        with busy:
+            try:
+                fcntl.flock(busy, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise DeviceUnavailable("The printer is in use by another program: close that.", raw=error) from error
             yield Printer(folder)
-        finally:
-            (folder / "busy").unlink()
 
 
 driver: Driver = StrangerDriver()
