@@ -25,7 +25,7 @@ def test_an_example_is_part_of_the_stranger_that_passes_the_contract(example: st
 
 
 def test_the_guide_has_examples() -> None:
-    assert len(EXAMPLES) == 4
+    assert len(EXAMPLES) == 6
 
 
 def test_every_error_of_the_port_stands_in_the_table() -> None:
