@@ -22,11 +22,13 @@ from encoder_bridge_simulated.content import fields
 from encoder_bridge_simulated.faults import AT_BLOCK, fault
 from rigs.brokers import Mosquitto, Nats, User
 
+from encoder_bridge.sandbox import words
 from encoder_bridge.sandbox.outside import Hear, Heard
 from encoder_bridge.sandbox.plan import Plan
 from encoder_bridge.sandbox.play import Play
 from encoder_bridge.sandbox.settings import settings_for
 from encoder_bridge.sandbox.steps import Step, Verdict
+from encoder_bridge.sandbox.story import Story
 
 QUICK = ("--place", "0", "--latency", "0")
 PACE = ("--place", "0.01", "--latency", "0.01")
@@ -328,14 +330,90 @@ def test_nothing_is_told_after_the_end(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr("encoder_bridge.sandbox.play.watch", lambda _board, hear: hears.append(hear))
     plan = Plan(jobs=0, once=True)
     settings = settings_for(plan, None, store=tmp_path, cards=tmp_path / "cards", password=None)
-    told: list[Step] = []
+    heard_of: list[Step] = []
 
     def summarise(_verdicts: Sequence[Verdict]) -> None:
         hears[0](Heard(kind="broker", name="lost", body={}))
 
-    asyncio.run(Play(plan, settings, None, told.append).run(summarise))
+    asyncio.run(Play(plan, settings, None, heard_of.append).run(summarise))
 
-    assert told == []
+    assert heard_of == []
+
+
+def told(*heard: Heard) -> list[str]:
+    """The sentences that follow from what is heard."""
+    found: list[Step] = []
+    story = Story(found.append)
+    for message in heard:
+        story.hear(message)
+    return [step.sentence for step in found]
+
+
+def encoder(state: str, **more: object) -> Heard:
+    return Heard(kind="encoder", name="desk-1", body={"state": state, "since": "now", **more})
+
+
+def issued(method: str) -> Heard:
+    report = {
+        "event_id": method,
+        "event_type": "access_method.issued",
+        "event_description": "",
+        "access_method_id": method,
+        "created_at": "now",
+        "occurred_at": "now",
+        "trigger_event_id": "event-1",
+        "state": "issued",
+        "is_issued": True,
+        "evidence": "read_back",
+    }
+    return Heard(kind="event", name="access_method.issued", body=report)
+
+
+def test_lifting_the_card_is_told_after_what_became_of_it_whichever_is_heard_first() -> None:
+    before = [encoder("waiting_for_card", access_method_id="a", prompt="place_card")]
+    before += [encoder("writing", access_method_id="a", prompt="keep_card")]
+    lift, end = encoder("idle", prompt="lift_card"), issued("a")
+    idle = encoder("idle")
+
+    assert told(*before, lift, idle, end) == told(*before, end, lift, idle)
+    assert told(*before, lift, idle, end)[-2:] == ["issued: a card without a number, evidence read_back", words.LIFT]
+
+
+def test_nobody_is_asked_to_lift_a_card_that_was_never_laid() -> None:
+    lift = encoder("idle", prompt="lift_card")
+    asked = encoder("waiting_for_card", access_method_id="a", prompt="place_card")
+
+    assert told(lift, encoder("idle")) == []
+    assert told(asked, encoder("offline"), encoder("idle"), lift) == ["lay a card on desk-1"]
+
+
+def test_why_a_card_will_not_do_is_told_once_before_it_is_lifted() -> None:
+    asked = {"access_method_id": "a", "prompt": "place_card"}
+    error = {"type": "card_full", "message": "It is full."}
+
+    assert told(
+        encoder("waiting_for_card", **asked),
+        encoder("idle", prompt="lift_card", error=error),
+        encoder("idle", error=error),
+        encoder("waiting_for_card", error=error, **asked),
+    ) == ["lay a card on desk-1", "It is full.", words.LIFT, "lay a card on desk-1"]
+
+
+@pytest.mark.parametrize(
+    ("verb", "more", "sentence"),
+    [
+        ("confirm", {"status": "job", "state": "queued"}, "asked to confirm the job: it waits for an encoder"),
+        ("cancel", {"status": "job", "state": "cancelled"}, "asked to cancel the job: it is cancelled"),
+        (
+            "cancel",
+            {"status": "rejected", "error": {"type": "job_ended", "message": "It has ended."}},
+            "asked to cancel the job: not cancelled: It has ended.",
+        ),
+        ("job", {"status": "job", "state": "held"}, "asked for the job: it is held"),
+    ],
+)
+def test_an_answer_to_a_request_says_what_happened(verb: str, more: dict[str, Any], sentence: str) -> None:
+    assert told(Heard(kind="response", name=verb, body={"id": "1", "access_method_id": "a", **more})) == [sentence]
 
 
 def test_an_interrupt_before_the_jobs_have_ended_is_no_success() -> None:

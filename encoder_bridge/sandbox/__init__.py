@@ -11,5 +11,7 @@
     outside    the integrator: sends triggers, hears what is told, over MQTT or in this process
     steps      what is told, and how each job ended
     story      from what is heard to steps that a person understands
+    words      its words
+    lifts      when it tells that a card is to be lifted
     play       all of it, from the start to the last report
 """

@@ -9,39 +9,12 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from encoder_bridge import wire
+from encoder_bridge.sandbox import words
+from encoder_bridge.sandbox.lifts import Lifts
 from encoder_bridge.sandbox.outside import Heard
-from encoder_bridge.sandbox.steps import End, Step, Tone
+from encoder_bridge.sandbox.steps import End, Step
 
 _ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
-_PROMPTS = {
-    "place_card": "lay a card on {encoder}",
-    "same_card": "lay the same card on {encoder} again{card}",
-    "swipe_to_write": "swipe a card through {encoder}",
-    "swipe_to_check": "swipe the card through {encoder} once more",
-    "lift_card": "lift the card",
-}
-_EVIDENCE = {
-    "read_back": "read back: the card carries what was asked for",
-    "control_plane": "the access system says that the card was made",
-    "attested": "the encoder says so, nothing could be read back",
-}
-_ANSWERS: Mapping[str, tuple[str, Tone]] = {
-    "accepted": ("accepted: on disk, it cannot be lost any more", "plain"),
-    "held": ("held", "bad"),
-    "duplicate": ("known already: the same event makes no second card", "plain"),
-    "stale": ("stale", "bad"),
-    "ignored": ("ignored: this asks for nothing", "plain"),
-    "refused": ("refused", "bad"),
-    "rejected": ("rejected", "bad"),
-}
-_ENDS: Mapping[str, tuple[str, Tone]] = {
-    "access_method.failed_to_issue": ("no card", "bad"),
-    "encoder_bridge.job_unsure": ("unsure", "bad"),
-    "encoder_bridge.job_held": ("held", "bad"),
-    "encoder_bridge.job_cancelled": ("cancelled", "bad"),
-    "encoder_bridge.job_superseded": ("superseded: the card made before answers this need", "plain"),
-    "encoder_bridge.job_issued_elsewhere": ("issued by somebody else", "plain"),
-}
 _GO_ON = frozenset({"unsure", "held"})
 _SHAPES: Mapping[str, type[BaseModel]] = {
     "event": wire.Report,
@@ -64,6 +37,7 @@ class Story:
         self._events: set[str] = set()
         self._encoders: dict[str, dict[str, Any]] = {}
         self._said: dict[str, set[str]] = {}
+        self._lifts = Lifts()
 
     def sent(self, event_id: str, access_method_id: str) -> None:
         """Note a trigger of ours."""
@@ -97,9 +71,18 @@ class Story:
     def _response(self, heard: Heard) -> Iterator[Step]:
         body, status = heard.body, str(heard.body["status"])
         if heard.name != "trigger":
-            yield Step(kind="answered", who="bridge", sentence=f"{heard.name}: {status}", facts={"answer": body})
-        elif status in _ANSWERS:
-            sentence, tone = _ANSWERS[status]
+            sentence, tone = words.answer(heard.name, body)
+            method = body.get("access_method_id")
+            yield Step(
+                kind="answered",
+                who="bridge",
+                sentence=sentence,
+                tone=tone,
+                access_method_id=method,
+                facts={"answer": body},
+            )
+        elif status in words.ANSWERS:
+            sentence, tone = words.ANSWERS[status]
             error = body.get("error")
             if error:
                 sentence = f"{sentence}: {error['message']}"
@@ -120,7 +103,7 @@ class Story:
         if body["is_issued"]:
             yield from self._issued(body)
         else:
-            sentence, tone = _ENDS.get(body["event_type"], (body["event_description"], "plain"))
+            sentence, tone = words.ENDS.get(body["event_type"], (body["event_description"], "plain"))
             if error:
                 sentence = f"{sentence}: {error['message']}"
             if error is None or body["state"] not in _GO_ON or self._is_news("event", error):
@@ -129,6 +112,7 @@ class Story:
                 )
         if body["state"] not in _GO_ON:
             self.ends[method] = End(is_issued=body["is_issued"], error_type=error and error["type"], report=body)
+        yield from self._lifts.after(method)
 
     def _issued(self, body: dict[str, Any]) -> Iterator[Step]:
         method, evidence = body["access_method_id"], body["evidence"]
@@ -136,7 +120,7 @@ class Story:
         yield Step(
             kind="evidence",
             who=body.get("encoder") or "bridge",
-            sentence=f"{_EVIDENCE[evidence]}",
+            sentence=f"{words.EVIDENCE[evidence]}",
             access_method_id=method,
             facts={"evidence": evidence},
         )
@@ -154,7 +138,9 @@ class Story:
         name, now = heard.name, heard.body
         before = self._encoders.get(name, {})
         self._encoders[name] = now
-        state, error, method = now.get("state"), now.get("error"), now.get("access_method_id")
+        state, error, method = now["state"], now.get("error"), now.get("access_method_id")
+        prompt = str(now.get("prompt"))
+        yield from self._lifts.see(name, now)
         if state in {"offline", "hung"}:
             if error and error != before.get("error") and self._is_news(state, error):
                 yield Step(kind=state, who=name, sentence=error["message"], tone="bad", facts={"error": error})
@@ -164,26 +150,15 @@ class Story:
         waits = state == "waiting_for_card"
         is_new = waits and (before.get("since"), before.get("access_method_id")) != (now["since"], method)
         if error and is_new and self._is_news("problem", error):
-            yield Step(
-                kind="problem",
-                who=name,
-                sentence=error["message"],
-                tone="bad",
-                access_method_id=method,
-                facts={"error": error},
-            )
-        prompt = now.get("prompt")
-        if prompt in _PROMPTS and state != "writing" and (is_new or prompt != before.get("prompt")):
+            yield _problem(name, error, method)
+        if prompt == "lift_card":
+            if prompt != before.get("prompt"):
+                yield from self._lift(name, error)
+        elif prompt in words.PROMPTS and state != "writing" and (is_new or prompt != before.get("prompt")):
             uid = (now.get("card") or {}).get("uid")
-            sentence = _PROMPTS[prompt].format(encoder=name, card=f" (card {uid})" if uid else "")
-            yield Step(
-                kind="prompt",
-                who=name,
-                sentence=sentence,
-                tone="faint" if prompt == "lift_card" else "plain",
-                access_method_id=method,
-                facts={"prompt": prompt},
-            )
+            sentence = words.PROMPTS[prompt].format(encoder=name, card=f" (card {uid})" if uid else "")
+            facts = {"prompt": prompt}
+            yield Step(kind="prompt", who=name, sentence=sentence, access_method_id=method, facts=facts)
         done, total = now.get("done"), now.get("total")
         if total and (done, method) != (before.get("done"), before.get("access_method_id")):
             self._said.clear()
@@ -194,6 +169,15 @@ class Story:
                 access_method_id=method,
                 facts={"done": done, "total": total},
             )
+
+    def _lift(self, name: str, error: Mapping[str, Any] | None) -> Iterator[Step]:
+        lift = self._lifts.ask(
+            Step(kind="prompt", who=name, sentence=words.LIFT, tone="faint", facts={"prompt": "lift_card"})
+        )
+        if lift and error and self._is_news("lift", error):
+            yield _problem(name, error, lift.access_method_id)
+        if lift:
+            yield lift
 
     def _is_news(self, source: str, error: Mapping[str, Any]) -> bool:
         """Whether a problem was not told yet: an encoder, its next prompt and an event all tell of the same one.
@@ -206,6 +190,11 @@ class Story:
             sources.clear()
         sources.add(source)
         return is_news
+
+
+def _problem(encoder: str, error: Mapping[str, Any], method: str | None) -> Step:
+    sentence, facts = error["message"], {"error": error}
+    return Step(kind="problem", who=encoder, sentence=sentence, tone="bad", access_method_id=method, facts=facts)
 
 
 def _is_ours(heard: Heard) -> bool:
