@@ -498,6 +498,18 @@ def test_an_error_is_one_more_line_for_programs() -> None:
     assert last["sentence"] == last["error"]["message"]
 
 
+def test_a_file_that_cannot_be_used_is_not_blamed_on_the_broker(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.touch(mode=0o600)
+    secret.write_bytes(b"\xff\xfe")
+    by_name = run("--broker", "mqtt://desk@127.0.0.1:1", "--password-file", secret, *QUICK)
+    by_certificate = run("--broker", "mqtts://127.0.0.1:1", "--ca-file", __file__, *QUICK)
+
+    assert (by_name.returncode, by_certificate.returncode) == (78, 78)
+    assert by_name.stderr == "--password-file: the password is not UTF-8: save the file as UTF-8.\n"
+    assert "no certificate in it" in by_certificate.stderr
+
+
 def test_the_help_lists_every_fault_and_which_may_strike_after_some_blocks() -> None:
     shown = run("--help").stdout
 

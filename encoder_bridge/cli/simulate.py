@@ -15,7 +15,7 @@ from encoder_bridge.cli import faults
 from encoder_bridge.cli.command import Command, json_option
 from encoder_bridge.cli.faults import Fault
 from encoder_bridge.cli.telling import People, Programs, Teller
-from encoder_bridge.errors import BrokerError
+from encoder_bridge.errors import BrokerError, ConfigError
 from encoder_bridge.sandbox import addresses, broker
 from encoder_bridge.sandbox.addresses import Address, Protocol
 from encoder_bridge.sandbox.plan import Plan
@@ -215,6 +215,7 @@ def _play(plan: Plan, teller: Teller, workspace: Workspace, opened: _Opened, *, 
     import asyncio
 
     from encoder_bridge import log
+    from encoder_bridge.config.tls import tls_context
     from encoder_bridge.sandbox.play import Play
     from encoder_bridge.sandbox.settings import settings_for
     from encoder_bridge.topics import Topics
@@ -223,9 +224,14 @@ def _play(plan: Plan, teller: Teller, workspace: Workspace, opened: _Opened, *, 
     address = opened.address()
     store, cards = workspace.store, workspace.cards
     settings = settings_for(plan, address, store=store, cards=cards, password=opened.password_file)
+    if settings.mqtt and settings.mqtt.tls:
+        tls_context(settings.mqtt)  # a wrong file is not the broker's fault
     secret = settings.mqtt_password()
     if address and secret is not None:
-        address = replace(address, password=secret.decode())
+        try:
+            address = replace(address, password=secret.decode())
+        except UnicodeDecodeError:  # whose words quote the password
+            raise ConfigError("--password-file: the password is not UTF-8: save the file as UTF-8.") from None
     teller.broker(opened.name, address, Topics(settings.topic_root), cards, kept=workspace.keeps_cards)
 
     async def play() -> int:
