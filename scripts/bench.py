@@ -31,7 +31,8 @@ from rigs.brokers import Mosquitto as DurableMosquitto
 from encoder_bridge.sqlite import open_store
 
 ROOT = "encoder-bridge/bench/desk"
-DAY_MS = 86_400_000
+DAEMON = "import sys; sys.modules['rich'] = None; from encoder_bridge.__main__ import main; main()"
+"""Without rich, which a development package brings and structlog loads where it finds it: an installation has none."""
 
 
 class Mosquitto(DurableMosquitto):
@@ -335,7 +336,7 @@ level = "warning"
         channel.settimeout(30)
         started = time.perf_counter()
         process = subprocess.Popen(
-            [sys.executable, "-m", "encoder_bridge", "run", "--config", str(config)],
+            [sys.executable, "-c", DAEMON, "run", "--config", str(config)],
             env={**os.environ, "NOTIFY_SOCKET": str(folder / "notify")},
         )
         try:
