@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -234,29 +233,3 @@ def test_a_stop_is_heeded_at_every_turn_of_the_loop_around_an_acknowledgement(
             assert reporter.cancelled()
 
     asyncio.run(starting())
-
-
-def test_a_broker_lost_in_peace_and_again_in_the_greeting_is_found_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    greet = mqtt.Link._greet
-    greetings, is_back = 0, threading.Event()
-
-    async def lose(link: mqtt.Link, client: AckClient) -> None:
-        nonlocal greetings
-        greetings += 1
-        if greetings == 2:
-            await asyncio.to_thread(is_back.wait)
-            await asyncio.to_thread(broker.kill)
-            await asyncio.Event().wait()
-        await greet(link, client)
-
-    monkeypatch.setattr(mqtt.Link, "_greet", lose)
-    monkeypatch.setattr(mqtt, "BACK_OFF_S", (0.05, 0.1))
-    with run_or_skip(Mosquitto) as broker, Tap(broker) as tap, FrontDesk(broker, tap, tmp_path) as desk:
-        broker.restart()
-        is_back.set()
-        desk.bridge.lines.wait_for("broker_lost", count=2)
-        broker.start()
-        desk.wait_online(2)
-        desk.serve_one_more()
