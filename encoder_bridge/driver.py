@@ -59,6 +59,9 @@ class Prompt(StrEnum):
     """Lay down a card that may be written."""
     SAME_CARD = "same_card"
     """Lay down the very card named beside the prompt, or, if none is named, the one used last."""
+    WRONG_CARD = "wrong_card"
+    """The card that lies there, named beside the prompt where it can be, is not the very card that is wanted: lay down
+    that one, or say that it is gone.  For a resume alone; say `SAME_CARD` again once the wrong card is off."""
     KEEP_CARD = "keep_card"
     """Leave the card where it is."""
     SWIPE_TO_WRITE = "swipe_to_write"
@@ -135,7 +138,8 @@ class Card:
 
     technology: str
     uid: str | None = None
-    """Lower-case hex; None where there is none (magstripe) or where nobody here saw it (delegated)."""
+    """Lower-case hex; None where there is none (magstripe), where it is another each time (random uid) or where nobody
+    here saw it (delegated)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +150,10 @@ class Credential:
     profile: str
     """Name of the card profile that decides what is written."""
     sequence: int
-    """Grows with every job of a store; a lock that counts cards is given this number."""
+    """Minted once for a job and the same in all its attempts; a lock that counts cards is given this number.
+
+    It grows with every new card for one of the entrances (for the stay, where no entrance is named); a copy (`joins`)
+    carries the number of the card it joins."""
     joins: bool = False
     """True: earlier cards keep working (a copy)."""
     entrances: tuple[str, ...] = ()
@@ -198,8 +205,13 @@ class Capabilities:
     """Seconds; the longest gap between two calls to the `Desk` once a write is intended, and the longest
     time from a withdrawal to the end of the call.  Past it the device counts as hung."""
     time_step_s: int = 1
-    """Seconds; resolution of the validity that a card can carry."""
+    """Seconds; resolution of the validity that a card can carry, counted from local midnight.  The core has rounded
+    `starts_at` up and `ends_at` down to it before the driver sees them."""
     max_entrances: int | None = None
+    tells_cards_apart: bool = True
+    """False: no card has an identity here (magstripe, a control plane that names none), so that another guest's card
+    cannot be told from a blank one; the desk is told that nobody checks.  A single card without a lasting identity (a
+    random uid) has `Card.uid` None instead."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
