@@ -154,7 +154,7 @@ def test_a_key_is_read_in_each_of_its_spellings(write: Callable[[bytes], bytes],
 
 
 @pytest.mark.parametrize("ending", [b"", b"\n"])
-@pytest.mark.parametrize("last", [b"\n", b"\r", b"\0\n"])
+@pytest.mark.parametrize("last", [b"\n", b"\r", b"\0\n", b"\r\n"])
 def test_raw_bytes_that_end_like_a_line_keep_their_end(last: bytes, ending: bytes) -> None:
     key = KEY[: -len(last)] + last
     assert parse_key(key + ending, HERE) == key
@@ -195,9 +195,9 @@ def test_a_new_key_is_a_file_that_can_be_read_again(tmp_path: Path) -> None:
     key = make_key(tmp_path / "seal-key")
     contents = (tmp_path / "seal-key").read_bytes()
     assert contents == f"{key.hex()}\n".encode()
+    assert without_secrets(key.hex()) == "…"
     assert parse_key(contents, tmp_path / "seal-key") == key
     assert [file.name for file in tmp_path.iterdir()] == ["seal-key"]
-    assert without_secrets(key.hex()) == "…"
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o077, 0o277])
@@ -249,6 +249,11 @@ class Killed(BaseException):
 STEPS = ("open", "fchmod", "fsync", "link", "unlink")
 
 
+def synced(descriptor: int) -> str:
+    status = os.fstat(descriptor)
+    return "folder" if stat.S_ISDIR(status.st_mode) else f"{status.st_size} bytes"
+
+
 def die_at(step: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Let the process be killed before the step of this number; afterwards it can do nothing more."""
     done: list[str] = []
@@ -257,7 +262,7 @@ def die_at(step: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         def acting(*arguments: Any, **named: Any) -> Any:
             if len(done) >= step:
                 raise Killed
-            done.append(f"{name} folder" if name == "fsync" and stat.S_ISDIR(os.fstat(arguments[0]).st_mode) else name)
+            done.append(f"fsync {synced(arguments[0])}" if name == "fsync" else name)
             return act(*arguments, **named)
 
         return acting
@@ -270,7 +275,7 @@ def die_at(step: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_file_then_name_reach_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done = die_at(100, monkeypatch)
     make_key(tmp_path / "seal-key")
-    assert done == ["open", "fchmod", "fsync", "link", "unlink", "open", "fsync folder"]
+    assert done == ["open", "fchmod", "fsync 65 bytes", "link", "unlink", "open", "fsync folder"]
 
 
 @pytest.mark.parametrize("step", range(8))

@@ -383,6 +383,7 @@ def point(y: int, sign: int = 0) -> bytes:
         b"base64\xe2\x80\xa6",
         PUBLIC.public_bytes_raw(),
         PUBLIC.public_bytes_raw().hex().encode(),
+        PUBLIC_TEXT[:20] + b"-" + PUBLIC_TEXT[20:],
         base64.b64encode(bytes(range(31))),
         base64.b64encode(PUBLIC.public_bytes_raw() + b"\0"),
         pem()[:-30],
