@@ -10,14 +10,14 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from encoder_bridge.driver import DeviceUnavailable, Driver, Found, Secret, Settings
-from encoder_bridge_simulated.device import SimulatedEncoder
+from encoder_bridge_simulated.device import SensingEncoder, SimulatedEncoder
 from encoder_bridge_simulated.faults import FAULTS
 from encoder_bridge_simulated.plug import Plug, is_in
 from encoder_bridge_simulated.script import Script
 from encoder_bridge_simulated.settings import parse
 from encoder_bridge_simulated.stock import Stock
 
-__all__ = ["FAULTS", "SimulatedDriver", "SimulatedEncoder", "Stock", "driver"]
+__all__ = ["FAULTS", "SensingEncoder", "SimulatedDriver", "SimulatedEncoder", "Stock", "driver"]
 
 
 class SimulatedDriver:
@@ -56,7 +56,8 @@ class SimulatedDriver:
                 simulation.fault_rate,
                 simulation.seed,
             )
-            device = SimulatedEncoder(simulation, stock, script, plug)
+            kind = SensingEncoder if simulation.senses else SimulatedEncoder
+            device = kind(simulation, stock, script, plug)
         except OSError as error:
             plug.release()
             raise DeviceUnavailable("The stock of cards cannot be used: check its folder.", raw=error) from error

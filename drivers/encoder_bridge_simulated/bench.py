@@ -46,6 +46,18 @@ class Bench:
         if self.lying() != plastic.uid:
             raise fault("encoding_interrupted").error()
 
+    def mark(self, plastic: Plastic, block: bytes, met: Fault | None) -> None:
+        """Write a mark as block 0 and read it back.
+
+        Raises:
+            Unsure: it is not there.
+        """
+        self.stay(plastic)
+        if met is None or met.kind is not Kind.IGNORED:
+            plastic.write(0, block)
+        if plastic.read()[: len(block)] != block:
+            raise (met or fault("verify_mismatch")).error(Unsure)
+
     async def write(self, plastic: Plastic, steps: list[Step], desk: Desk, met: Fault | None) -> None:
         """Write block by block, as well as `met` lets it.
 

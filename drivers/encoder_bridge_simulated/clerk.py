@@ -1,8 +1,9 @@
 """The person at the simulated desk, and whoever gets in their way.
 
-The automatic clerk lays a fresh card when asked to place one, and the named card when asked for the same one, and
-lifts it after the end.  An absent clerk does nothing: somebody else lays the cards through the `Stock`.  Wrong cards
-that a fault calls for are laid either way.
+The automatic clerk lays a fresh card when asked to place one, and the named card when asked for the same one, also in
+the place of a wrong one, and lifts it after the end.  Where the wanted card has no name, they lay those that were set
+aside, one after the other, until one is right.  An absent clerk does nothing: somebody else lays the cards through the
+`Stock`.  Wrong cards that a fault calls for are laid either way.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ class Clerk:
         self._timer: asyncio.TimerHandle | None = None
         self._due: Callable[[], None] = lambda: None
         self._last: str | None = None
+        self._untried: list[str] = []
         self._left = False
 
     def arrive(self, coming: tuple[Fault, ...]) -> None:
@@ -54,11 +56,11 @@ class Clerk:
 
         Args:
             prompt: what the desk is asked for.
-            card: the very card, if one is named.
+            card: the very card that is wanted, where it is one; without a uid, one of those that were set aside.
             made: lay the card that was laid last rather than a fresh one.
         """
-        if prompt is Prompt.KEEP_CARD:
-            return
+        if prompt is Prompt.SAME_CARD and card is not None and card.uid is None:
+            self._untried = self._stock.asides()
         if self._settings.automatic:
             self._run_timer()
             self._later(self._settings.place_s, lambda: self._lay(card, made=made))
@@ -105,15 +107,21 @@ class Clerk:
             self._stock.lay(name, self._wrong_uid)
         elif not self._settings.automatic:
             return
-        elif card is not None and card.uid is not None:
-            if card.uid in self._stock:
-                self._stock.lay(name, card.uid)
-                self._last = card.uid
+        elif card is not None:
+            self._lay_same(card)
         elif made and self._last is not None and self._last in self._stock:
             self._stock.lay(name, self._last)
         else:
             self._last = self._stock.lay_fresh(name, self._settings.cards)
         self._moved()
+
+    def _lay_same(self, card: Card) -> None:
+        uid = card.uid or (self._untried.pop(0) if self._untried else None)
+        if uid is not None and uid in self._stock:
+            self._stock.lay(self._settings.name, uid)
+            self._last = uid
+        else:
+            self._stock.lift(self._settings.name)
 
     def _lift(self, *, back: bool) -> None:
         uid = self._stock.lift(self._settings.name)

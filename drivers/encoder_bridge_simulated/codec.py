@@ -14,7 +14,13 @@ An image is a whole number of blocks of 16 bytes, integers big-endian::
 - CRC-32 (as in zlib) covers everything before it.
 
 A blank card is all zeros.  Block 0 is written last and cleared first, so a card on which a write was interrupted
-never decodes as whole, also where it carried another credential before.
+never decodes as whole, also where it carried another credential before.  Where the card's uid does not tell it from
+others, block 0 is not cleared but marked, so that the card can be known again until it is whole::
+
+    ┌──────┬──────────────────────────────────────────┐
+    │ EBSP │ SHA-256 of the image to come, first part │
+    └──────┴──────────────────────────────────────────┘
+      4      12
 """
 
 from __future__ import annotations
@@ -37,6 +43,7 @@ EMPTY = bytes(BLOCK)
 _HEAD = struct.Struct(">4sBBHQ")
 _CHECK = struct.Struct(">I")
 _MAGIC = b"EBSC"
+_MARK = b"EBSP"
 _LAYOUT = 1
 _LARGEST_SEQUENCE = 2**64 - 1
 _LARGEST_BODY = 2**16 - 1
@@ -131,7 +138,7 @@ def decode(content: bytes) -> Credential | None:
 
 def made_here(content: bytes) -> bool:
     """Tell whether the content may be what this layout left behind: whole, torn or blank."""
-    return content[:BLOCK] == EMPTY or content[: len(_MAGIC)] == _MAGIC
+    return content[:BLOCK] == EMPTY or content[: len(_MAGIC)] in (_MAGIC, _MARK)
 
 
 def digest(image: bytes) -> str:
@@ -139,18 +146,26 @@ def digest(image: bytes) -> str:
     return sha256(image).hexdigest()
 
 
+def mark(image: bytes) -> bytes:
+    """Return the block 0 of a card on which the write of `image` has begun; nothing is the image of an erasure."""
+    return _MARK + sha256(image).digest()[: BLOCK - len(_MARK)]
+
+
 def steps(image: bytes, content: bytes) -> list[Step]:
     """Return the writes, in order, that turn `content` into `image` and nothing but zeros after it.
 
-    Block 0 is cleared first and written last; what `image` does not reach is cleared where it is not zero.
+    Block 0 is cleared first, unless it is this image's mark, and written last; what `image` does not reach is cleared
+    where it is not zero.
     """
+    first = [] if content[:BLOCK] == mark(image) else _clearing(content, 0, BLOCK)
     body = [(at // BLOCK, image[at : at + BLOCK]) for at in range(BLOCK, len(image), BLOCK)]
-    return [*_clearing(content, 0, BLOCK), *_clearing(content, len(image), len(content)), *body, (0, image[:BLOCK])]
+    return [*first, *_clearing(content, len(image), len(content)), *body, (0, image[:BLOCK])]
 
 
 def erasing(content: bytes) -> list[Step]:
-    """Return the writes, in order, that make `content` blank."""
-    return _clearing(content, 0, len(content))
+    """Return the writes, in order, that make `content` blank: block 0 first, or last if it is an erasure's mark."""
+    clearing = _clearing(content, 0, len(content))
+    return [*clearing[1:], clearing[0]] if content[:BLOCK] == mark(b"") else clearing
 
 
 def _clearing(content: bytes, start: int, stop: int) -> list[Step]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from encoder_bridge.driver import Credential, CredentialRejected
 from encoder_bridge_simulated import codec
 from encoder_bridge_simulated.codec import BLOCK
@@ -38,6 +40,22 @@ def identify(plastic: Plastic, size: int) -> None:
         raise fault("card_locked").error()
     if plastic.blocks * BLOCK < size:
         raise fault("card_full").error()
+
+
+def is_begun(content: bytes, image: bytes, note: Mapping[str, str]) -> bool:
+    """Tell by its content whether a card is the one that an intent speaks of; anything doubtful is not.
+
+    Args:
+        content: all blocks of the card that lies there.
+        image: what the card is to carry, nothing if it is to be blank.
+        note: of the intent.  With ``marked`` the card was marked: it still is, or it is finished.  Without, it is as
+            it was (``was``, a SHA-256) or marked just now; in no case was anything finished.
+    """
+    if content[:BLOCK] == codec.mark(image):
+        return True
+    if "marked" in note:
+        return content == image.ljust(len(content), b"\0")
+    return codec.digest(content) == note.get("was")
 
 
 def padded(image: bytes, plastic: Plastic) -> bytes:

@@ -57,6 +57,7 @@ class Plastic:
         os.pwrite(self._file, block, _HEAD.size + index * BLOCK)
 
 
-def new(technology: str, blocks: int, *, locked: bool) -> bytes:
-    """Return the file of a blank card."""
-    return _HEAD.pack(_MAGIC, technology.encode("ascii"), blocks, _LOCKED * locked) + bytes(blocks * BLOCK)
+def new(technology: str, blocks: int, *, locked: bool, content: bytes) -> bytes:
+    """Return the file of a card that carries `content` and zeros after it."""
+    head = _HEAD.pack(_MAGIC, technology.encode("ascii"), blocks, _LOCKED * locked)
+    return head + content.ljust(blocks * BLOCK, b"\0")

@@ -41,11 +41,23 @@ class Simulation:
     """Seconds until an unplugged encoder is back."""
     silence_s: float = 5.0
     """Seconds without a word, during a write, after which the encoder counts as hung."""
+    time_step_s: int = 1
+    """Seconds; the resolution of the validity that the encoder claims for its cards."""
+    uids: str = "fixed"
+    """What the encoder sees of a card's uid: ``fixed``, ``random`` (another each time, so none is told) or ``none``
+    (as a magstripe writer: it cannot tell cards apart)."""
+    senses: bool = True
+    """Whether the encoder can tell the core that the card was lifted."""
 
     @property
     def automatic(self) -> bool:
         """Whether the driver lays the cards itself."""
         return self.clerk == "automatic"
+
+    @property
+    def sees_uids(self) -> bool:
+        """Whether a card has a uid that tells it from others."""
+        return self.uids == "fixed"
 
 
 _KEYS = tuple(key.name for key in fields(Simulation))
@@ -101,6 +113,24 @@ def _clerk(key: str, value: object) -> str:
     return str(value)
 
 
+def _time_step(key: str, value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 86_400:
+        raise _wrong(key, "a whole number of seconds from 1 to 86400")
+    return value
+
+
+def _uids(key: str, value: object) -> str:
+    if value not in ("fixed", "random", "none"):
+        raise _wrong(key, "'fixed', 'random' or 'none'")
+    return str(value)
+
+
+def _senses(key: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise _wrong(key, "true or false")
+    return value
+
+
 def _number(key: str, value: object, largest: float) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool) or not (isfinite(value) and 0 <= value <= largest):
         raise _wrong(key, f"a number from 0 to {largest:g}")
@@ -152,4 +182,7 @@ _JUDGES = {
     "seed": _seed,
     "replug_s": _seconds,
     "silence_s": _silence,
+    "time_step_s": _time_step,
+    "uids": _uids,
+    "senses": _senses,
 }

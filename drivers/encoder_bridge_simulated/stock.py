@@ -11,7 +11,19 @@
 
 Nothing is synced to disk: the stock outlives the process, not a power cut.
 
-Any number of processes may use one folder, and one may lay and lift cards on an encoder that another has open.
+Any number of processes may use one folder, and one may lay and lift cards on an encoder that another has open.  So a
+test, or a person at a Python prompt, plays the clerk of a running daemon whose encoder is configured with
+``clerk = "absent"``::
+
+    stock = Stock.open("/the/stock")  # the setting `stock`
+    uid = stock.add()  # a new blank card; or one of stock.uids()
+    stock.lay("simulated", uid)  # the setting `name`; the encoder sees it within 20 ms
+    stock.lying("simulated")  # the uid of the card that lies there now, or None
+    stock.lift("simulated")
+
+    stock.add(content=b"somebody else's")  # written by another system
+    stock.add(technology="foreign")  # of another kind
+    stock.add(locked=True)  # locked against writing
 """
 
 from __future__ import annotations
@@ -26,6 +38,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Self
 
+from encoder_bridge_simulated.codec import BLOCK
 from encoder_bridge_simulated.plastic import BLOCKS, TECHNOLOGY, Plastic, new
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -74,12 +87,31 @@ class Stock:
         return self._card(uid).exists()
 
     def add(
-        self, *, uid: str | None = None, technology: str = TECHNOLOGY, blocks: int = BLOCKS, locked: bool = False
+        self,
+        *,
+        uid: str | None = None,
+        technology: str = TECHNOLOGY,
+        blocks: int = BLOCKS,
+        locked: bool = False,
+        content: bytes = b"",
     ) -> str:
-        """Add one blank card and return its uid; a card that exists already under `uid` is left as it is."""
+        """Add one card and return its uid; a card that exists already under `uid` is left as it is.
+
+        Args:
+            uid: lower-case hex; None for a new one.
+            technology: of the card; the encoder refuses any but its own.
+            blocks: how many it has.
+            locked: it cannot be written.
+            content: what it carries from its first byte on, as some other system might have left it; zeros follow.
+
+        Raises:
+            ValueError: `content` does not fit.
+        """
+        if len(content) > blocks * BLOCK:
+            raise ValueError(f"{len(content)} bytes do not fit {blocks} blocks")
         uid = uid or self._new_uid()
         if uid not in self:
-            replace(self._card(uid), new(technology, blocks, locked=locked))
+            replace(self._card(uid), new(technology, blocks, locked=locked, content=content))
         return uid
 
     @contextmanager
@@ -169,6 +201,10 @@ class Stock:
             self._aside(uid).touch()
         else:
             self._aside(uid).unlink(missing_ok=True)
+
+    def asides(self) -> list[str]:
+        """Return the uids of the cards that are set aside, sorted."""
+        return sorted(uid for uid in _stems(self._path, ".aside") if uid in self)
 
     def _lay(self, encoder: str, uid: str) -> None:
         if uid not in self:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import cast
 
-from encoder_bridge_simulated import SimulatedEncoder, driver
+from encoder_bridge_simulated import SensingEncoder, driver
 
 from encoder_bridge.driver import Card, Credential, DriverError, Intent, Prompt
 
@@ -64,12 +64,12 @@ def secret(name: str) -> bytes:
     raise LookupError(name)
 
 
-def opened(stock: Path, **settings: object) -> AbstractAsyncContextManager[SimulatedEncoder]:
+def opened(stock: Path, **settings: object) -> AbstractAsyncContextManager[SensingEncoder]:
     context = driver.open({"stock": str(stock), **settings}, secret)
-    return cast("AbstractAsyncContextManager[SimulatedEncoder]", context)
+    return cast("AbstractAsyncContextManager[SensingEncoder]", context)
 
 
-async def failed(device: SimulatedEncoder, desk: PaperDesk, resume: Intent | None = None) -> DriverError:
+async def failed(device: SensingEncoder, desk: PaperDesk, resume: Intent | None = None) -> DriverError:
     """The error that an encode ends in."""
     try:
         await device.encode(credential(), desk, resume)

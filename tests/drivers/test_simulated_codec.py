@@ -105,6 +105,22 @@ def test_block_0_is_cleared_first_and_written_last_and_nothing_is_written_twice_
     assert [index for index, _ in codec.steps(image, bytes(CONTENT))] == [*range(1, len(image) // 16), 0]
 
 
+def test_block_0_that_is_marked_stays_so_until_the_end() -> None:
+    image = codec.encode(credential(1))
+    marked = codec.mark(image) + on_card(codec.encode(credential(2, fields={"guest": "G" * 500})))[16:]
+    order = [index for index, _ in codec.steps(image, marked)]
+    assert order.count(0) == 1
+    assert order[-1] == 0
+    assert apply(marked, codec.steps(image, marked)) == on_card(image)
+    erasing = codec.mark(b"") + marked[16:]
+    assert [index for index, _ in codec.erasing(erasing)][-1] == 0
+    assert apply(erasing, codec.erasing(erasing)) == bytes(CONTENT)
+    assert codec.made_here(marked)
+    with pytest.raises(codec.Torn):
+        codec.decode(marked)
+    assert codec.mark(image) != codec.mark(codec.encode(credential(2, access_method_id="method-1")))
+
+
 def test_erasing_touches_only_what_is_written_and_block_0_first() -> None:
     content = on_card(codec.encode(credential()))
     steps = codec.erasing(content)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
@@ -68,20 +69,33 @@ def whole(content: bytes) -> Credential | None:
         return None
 
 
+def rig_of(folder: Path, faults: Iterable[str], **settings: object) -> Rig:
+    bench = Bench(folder)
+    coming: list[str] = []
+    usual = {"stock": str(folder), "name": NAME, "clerk": "absent", "replug_s": 0.0, "faults": coming}
+    return Rig(
+        driver=driver,
+        settings=usual | settings,
+        person=bench,
+        credential=credential,
+        snapshot=bench.snapshot,
+        carries=bench.carries,
+        canaries=[GUEST, CONTENTS],
+        impossible=Credential(access_method_id="m", profile="guest", sequence=1, entrances=("door" * 20,) * 50),
+        faults={name: partial(coming.append, name) for name in faults},
+    )
+
+
 class TestSimulated(EncoderContract):
     @pytest.fixture
     def rig(self, tmp_path: Path) -> Rig:
-        folder = tmp_path / "stock"
-        bench = Bench(folder)
-        faults: list[str] = []
-        return Rig(
-            driver=driver,
-            settings={"stock": str(folder), "name": NAME, "clerk": "absent", "replug_s": 0.0, "faults": faults},
-            person=bench,
-            credential=credential,
-            snapshot=bench.snapshot,
-            carries=bench.carries,
-            canaries=[GUEST, CONTENTS],
-            impossible=Credential(access_method_id="m", profile="guest", sequence=1, entrances=("door" * 20,) * 50),
-            faults={name: partial(faults.append, name) for name in BROUGHT_TO_AN_END},
-        )
+        return rig_of(tmp_path / "stock", BROUGHT_TO_AN_END)
+
+
+class TestSimulatedWithoutUids(EncoderContract):
+    """A card that was written wrong has lost all that it could be known by, and nobody writes it again."""
+
+    @pytest.fixture
+    def rig(self, tmp_path: Path) -> Rig:
+        faults = [name for name in BROUGHT_TO_AN_END if name != "verify_mismatch"]
+        return rig_of(tmp_path / "stock", faults, uids="none", senses=False)

@@ -62,6 +62,23 @@ def test_it_can_do_all_that_the_port_knows(tmp_path: Path) -> None:
             for ability in (Encoder, Reader, Eraser, Sensing, Signaller):
                 assert isinstance(device, ability)
             assert device.capabilities.silence_s == 2
+            assert device.capabilities.time_step_s == 1
+            assert device.capabilities.tells_cards_apart
+
+    asyncio.run(run())
+
+
+def test_it_can_do_less_than_the_port_knows(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with opened(tmp_path, senses=False, time_step_s=3600, uids="none") as device:
+            assert not isinstance(device, Sensing)
+            for ability in (Encoder, Reader, Eraser, Signaller):
+                assert isinstance(device, ability)
+            assert device.capabilities.time_step_s == 3600
+            assert not device.capabilities.tells_cards_apart
+            assert (await device.encode(credential(), PaperDesk())).card == Card(technology="simulated")
+        async with opened(tmp_path, uids="random") as device:
+            assert device.capabilities.tells_cards_apart
 
     asyncio.run(run())
 
@@ -147,19 +164,30 @@ def test_what_was_complete_is_resumed_without_a_write_or_an_intent(tmp_path: Pat
     asyncio.run(run())
 
 
-def test_a_resume_asks_until_the_right_card_lies_there_and_writes_no_other(tmp_path: Path) -> None:
+def test_a_resume_names_each_wrong_card_asks_again_when_it_is_off_and_writes_no_other(tmp_path: Path) -> None:
     async def run() -> None:
-        stock = Stock.open(tmp_path, cards=3)
-        right, wrong, worse = stock.uids()
+        stock = Stock.open(tmp_path, cards=2)
+        right, wrong = stock.uids()
+        worse = stock.add(technology="foreign")
         intent = Intent(card=Card(technology="simulated", uid=right))
-        asking = (Prompt.SAME_CARD, intent.card)
+        said = [
+            (Prompt.SAME_CARD, intent.card),
+            (Prompt.WRONG_CARD, Card(technology="simulated", uid=wrong)),
+            (Prompt.WRONG_CARD, Card(technology="foreign", uid=worse)),
+            (Prompt.SAME_CARD, intent.card),
+            (Prompt.WRONG_CARD, Card(technology="simulated", uid=wrong)),
+        ]
         desk = PaperDesk()
         async with opened(tmp_path, clerk="absent") as device:
             stock.lay("simulated", wrong)
             call = asyncio.ensure_future(device.encode(credential(), desk, intent))
-            await come_true(lambda: desk.prompts == [asking] * 2)
+            await come_true(lambda: desk.prompts == said[:2])
             stock.lay("simulated", worse)
-            await come_true(lambda: desk.prompts == [asking] * 3)
+            await come_true(lambda: desk.prompts == said[:3])
+            stock.lift("simulated")
+            await come_true(lambda: desk.prompts == said[:4])
+            stock.lay("simulated", wrong)
+            await come_true(lambda: desk.prompts == said)
             stock.lay("simulated", right)
             receipt = await call
         assert receipt.card == intent.card

@@ -159,7 +159,7 @@ def test_a_wrong_card_during_a_resume_is_taken_away_and_the_right_one_laid(tmp_p
             await failed(device, first)
             receipt = await device.encode(credential(), second, first.intents[0])
         assert receipt.card == first.intents[0].card
-        assert [prompt for prompt, _ in second.prompts] == [Prompt.SAME_CARD, Prompt.SAME_CARD, Prompt.KEEP_CARD]
+        assert [prompt for prompt, _ in second.prompts] == [Prompt.SAME_CARD, Prompt.WRONG_CARD, Prompt.KEEP_CARD]
 
     asyncio.run(run())
 

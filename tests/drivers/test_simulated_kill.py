@@ -29,16 +29,22 @@ def die(done):
 
 async def main():
     async with opened(stock) as device:
-        await device.encode(credential(), PaperDesk(stepping=die))
+        if sys.argv[4] == "erase":
+            await device.encode(credential(), PaperDesk())
+            await device.erase(PaperDesk(stepping=die))
+        else:
+            await device.encode(credential(), PaperDesk(stepping=die))
     print("finished")
 
 asyncio.run(main())
 """
 
 
-def killed_after(stock: Path, blocks: int) -> None:
+def killed_after(stock: Path, blocks: int, call: str = "encode") -> None:
     child = subprocess.run(
-        [sys.executable, "-c", CHILD, stock, str(blocks), str(Path(__file__).parent)], capture_output=True, text=True
+        [sys.executable, "-c", CHILD, stock, str(blocks), str(Path(__file__).parent), call],
+        capture_output=True,
+        text=True,
     )
     assert child.returncode == -signal.SIGKILL, child.stderr
 
@@ -85,6 +91,21 @@ def test_a_kill_after_the_last_block_leaves_a_good_card_that_a_resume_only_reads
 
     asyncio.run(resume())
     assert plastic(tmp_path / "stock") == before
+
+
+@pytest.mark.parametrize("blocks", [1, 2, 13])
+def test_a_kill_in_the_middle_of_an_erasure_is_resumed_to_a_blank_card(tmp_path: Path, blocks: int) -> None:
+    (uid,) = Stock.open(tmp_path, cards=1).uids()
+    killed_after(tmp_path, blocks, "erase")
+    assert read_cards(tmp_path) == {uid: "torn"}
+
+    async def resume() -> None:
+        card = Card(technology="simulated", uid=uid)
+        async with opened(tmp_path) as device:
+            assert (await device.erase(PaperDesk(), Intent(card=card))).card == card
+
+    asyncio.run(resume())
+    assert read_cards(tmp_path) == {uid: "blank"}
 
 
 def test_the_card_still_lies_there_after_a_kill_and_an_absent_clerk_leaves_it(tmp_path: Path) -> None:

@@ -49,6 +49,13 @@ def test_a_stock_is_all_that_is_needed(tmp_path: Path) -> None:
         ("seed", 1.0),
         ("replug_s", float("inf")),
         ("silence_s", 0),
+        ("time_step_s", 0),
+        ("time_step_s", 0.5),
+        ("time_step_s", True),
+        ("time_step_s", 86_401),
+        ("uids", "changing"),
+        ("uids", []),
+        ("senses", 0),
     ],
 )
 def test_a_wrong_value_is_refused_by_its_key(tmp_path: Path, key: str, value: object) -> None:

@@ -71,6 +71,7 @@ def test_only_blank_ordinary_cards_that_lie_nowhere_are_fresh(tmp_path: Path) ->
     written, aside, elsewhere, free = stock.uids()
     stock.write(written, 9, b"0123456789abcdef")
     stock.set_aside(aside)
+    assert stock.asides() == [aside]
     stock.lay("elsewhere", elsewhere)
     stock.add(technology="foreign")
     stock.add(locked=True)
@@ -81,6 +82,22 @@ def test_only_blank_ordinary_cards_that_lie_nowhere_are_fresh(tmp_path: Path) ->
     assert mine.lay_fresh("mine") is None, "the last one lies on this very encoder"
     mine.lift("elsewhere")
     assert mine.lay_fresh("mine") == elsewhere
+
+
+def test_cards_that_are_foreign_locked_or_small_are_put_in_from_outside_and_lie_where_they_are_laid(
+    tmp_path: Path,
+) -> None:
+    stock = Stock.open(tmp_path, cards=1)
+    theirs = stock.add(content=b"somebody else's data on it")
+    locked = stock.add(locked=True)
+    assert stock.read(theirs)[:26] == b"somebody else's data on it"
+    assert read_cards(tmp_path)[theirs] == "torn"
+    daemon = Stock.open(tmp_path)
+    for uid in (theirs, locked):
+        stock.lay("a", uid)
+        assert daemon.lying("a") == uid
+    with pytest.raises(ValueError, match="do not fit"):
+        stock.add(blocks=1, content=bytes(17))
 
 
 def test_a_new_box_is_opened_when_none_is_left(tmp_path: Path) -> None:
