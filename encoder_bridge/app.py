@@ -6,9 +6,8 @@ import asyncio
 import fcntl
 import os
 import signal
-import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from encoder_bridge import __version__, plugins, systemd, wire
 from encoder_bridge.board import Board
+from encoder_bridge.clock import ClockTrust, Trust, has_rtc, kernel_synchronized, now_ms
 from encoder_bridge.commits import Commits, Connection
 from encoder_bridge.config import MqttSettings, Settings
 from encoder_bridge.config.tls import tls_context
@@ -36,6 +36,9 @@ from encoder_bridge.intake import REQUESTS, Intake
 from encoder_bridge.local import LocalReporter
 from encoder_bridge.log import get_logger
 from encoder_bridge.reports import Outgoing
+from encoder_bridge.routing import Route
+from encoder_bridge.sealing import Seal, make_key, parse_key
+from encoder_bridge.signatures import Requester, Signatures
 from encoder_bridge.sqlite import open_store
 from encoder_bridge.station import Equipment, Station
 from encoder_bridge.store import News, Rules, Store
@@ -53,11 +56,7 @@ class Bridge:
 
 DRAIN_S = 2.0
 """How long a shutdown waits for reports to be acknowledged; the others go at the next start."""
-
-
-def clock() -> int:
-    """Milliseconds since 1970 UTC."""
-    return time.time_ns() // 1_000_000
+_DAY_MS = 86_400_000
 
 
 def run(settings: Settings) -> None:
@@ -89,22 +88,28 @@ async def bridge(
     settings: Settings,
     *,
     listener: Callable[[Outgoing], None] | None = None,
+    hears: bool = True,
+    works: bool = True,
 ) -> AsyncIterator[Bridge]:
     """Everything, running inside the context.
 
     Args:
         settings: the configuration.
         listener: is told the reports where no broker is configured; without either they wait in the store.
+        hears: talks to the broker, if one is configured.
+        works: takes jobs from the queue; else an encoder is opened only to read or blank a card that somebody asks for.
 
     Raises:
         ConfigError: the configuration names what is not to be had.
         StoreError: the store cannot be used, now or later.
     """
     equipment = [_equip(settings, name) for name in settings.encoders]
+    signed = _signatures(settings)
     try:
         async with AsyncExitStack() as stack:
             connection = stack.enter_context(_store_of_ours(settings.store))
-            store = Store(connection, _rules(settings))
+            trust = _clock_trust(settings, connection)
+            store = Store(connection, _rules(settings), _seal(settings))
             hearers: list[Callable[[News], None]] = []
             commits = Commits(
                 connection,
@@ -113,16 +118,35 @@ async def bridge(
                 when_idle=store.retention.tidy,
             )
             stack.push_async_callback(commits.close)
-            unsure = await commits(store.work.recover, clock())
+            unsure = await commits(store.work.recover, now_ms())
             if unsure:
                 get_logger("bridge").warning("interrupted", unsure=unsure)
             board = Board()
-            stations = [Station(item, commits=commits, work=store.work, board=board, clock=clock) for item in equipment]
-            dispatcher = Dispatcher(stations, commits=commits, store=store, clock=clock)
-            mqtt = settings.mqtt
+            stations = [
+                Station(item, commits=commits, store=store, board=board, clock=now_ms, works=works)
+                for item in equipment
+            ]
+            dispatcher = Dispatcher(
+                stations,
+                commits=commits,
+                store=store,
+                board=board,
+                clock=now_ms,
+                hand_over_s=settings.jobs.hand_over_s,
+            )
+            mqtt = settings.mqtt if hears else None
             topics = Topics(settings.topic_root)
             allowed = mqtt.reply_topics if mqtt else ()
-            intake = Intake(store, commits, clock, may_reply=lambda topic: topics.may_reply(topic, allowed))
+            intake = Intake(
+                store,
+                commits,
+                now_ms,
+                may_reply=lambda topic: topics.may_reply(topic, allowed),
+                signed=signed,
+                errands=dispatcher.errand,
+                may_erase_from_afar=bool(mqtt and mqtt.erase),
+            )
+            stack.push_async_callback(intake.close)
             reporters: list[Reporter] = []
             if mqtt:
                 reporters.append(
@@ -132,10 +156,10 @@ async def bridge(
                 reporters.append(LocalReporter(listener, commits=commits, store=store))
             hearers += [dispatcher.hear, *(reporter.hear for reporter in reporters)]
             async with asyncio.TaskGroup() as tasks:
-                dispatching = tasks.create_task(dispatcher.run(), name="dispatcher")
+                dispatching = tasks.create_task(_when_set(trust, dispatcher.run), name="dispatcher")
                 others = [
                     tasks.create_task(_feed_watchdog(commits, store), name="watchdog"),
-                    *(tasks.create_task(reporter.run(), name="reporter") for reporter in reporters),
+                    *(tasks.create_task(_when_set(trust, reporter.run), name="reporter") for reporter in reporters),
                 ]
                 try:
                     yield Bridge(intake=intake, board=board, topics=topics)
@@ -217,13 +241,64 @@ def _equip(settings: Settings, name: str) -> Equipment:
 
 
 def _rules(settings: Settings) -> Rules:
+    jobs, privacy = settings.jobs, settings.privacy
     return Rules(
-        encoders=frozenset(settings.encoders),
-        default_profile=settings.jobs.default_profile,
-        max_open=settings.jobs.max_open,
-        open_for_ms=int(settings.jobs.open_for_s * 1000),
+        encoders={name: encoder.driver for name, encoder in settings.encoders.items()},
+        routes=tuple(Route(**dict(route)) for route in settings.routes),
+        default_profile=jobs.default_profile,
+        max_open=jobs.max_open,
+        open_for_ms=int(jobs.open_for_s * 1000),
+        cards_per_minute=jobs.cards_per_minute,
+        sequence_window=jobs.sequence_window,
         zone=ZoneInfo(settings.time_zone),
+        keep_personal_ms=privacy.keep_personal_days * _DAY_MS,
+        keep_history_ms=privacy.keep_history_days * _DAY_MS,
     )
+
+
+def _seal(settings: Settings) -> Seal:
+    """What guests' data is encrypted with: the configured key, or one that is made beside the store."""
+    path = settings.privacy.key_file
+    if path is None:
+        path = settings.store.with_suffix(".key")
+        if not path.exists():
+            get_logger("bridge").warning("key_made", sentence=f"Guests' data is encrypted with {path}: back it up.")
+            return Seal(make_key(path))
+    return Seal(parse_key(settings.privacy_key(path), path))
+
+
+def _signatures(settings: Settings) -> Signatures:
+    requesters = {
+        name: Requester(
+            name=name,
+            algorithm=requester.algorithm,
+            key=(requester.public_key or "").encode() or settings.requester_key(name),
+            may=frozenset(requester.may),
+        )
+        for name, requester in settings.requesters.items()
+    }
+    signing = settings.signing
+    return Signatures(requesters, required=signing.required, window_ms=signing.window_s * 1000)
+
+
+def _clock_trust(settings: Settings, connection: Connection) -> ClockTrust:
+    (newest,) = connection.execute("SELECT max(received_at) FROM event").fetchone()
+    return ClockTrust(
+        Trust(settings.clock),
+        not_before_ms=newest or 0,
+        kernel_synchronized=kernel_synchronized,
+        has_rtc=has_rtc,
+        now=now_ms,
+    )
+
+
+async def _when_set(trust: ClockTrust, run: Callable[[], Awaitable[None]]) -> None:
+    """Run what needs to know the time, once it is known."""
+    if not trust.is_set():
+        get_logger("bridge").warning("clock_not_set", sentence=trust.why)
+        systemd.notify(STATUS="waits for the clock to be set")
+        await trust.wait()
+    await run()
 
 
 def _link(
@@ -269,7 +344,7 @@ def _link(
         triggers=[topics.trigger, *mqtt.trigger_topics],
         requests=[topics.request(verb) for verb in REQUESTS],
     )
-    return Link(broker, topics, intake=intake, commits=commits, store=store, board=board, info=info, clock=clock)
+    return Link(broker, topics, intake=intake, commits=commits, store=store, board=board, info=info, clock=now_ms)
 
 
 async def _drain(reporter: Reporter) -> None:

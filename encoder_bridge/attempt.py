@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from dataclasses import replace
 from typing import Any
 
+from encoder_bridge import texts
 from encoder_bridge.board import Board
+from encoder_bridge.call import Call
 from encoder_bridge.commits import Commits
 from encoder_bridge.desk import AttemptDesk, Clock, is_plain
 from encoder_bridge.driver import (
     CardRejected,
+    Credential,
     CredentialRejected,
     DeviceUnavailable,
     DriverError,
@@ -27,27 +31,27 @@ from encoder_bridge.driver import (
 from encoder_bridge.log import Logger
 from encoder_bridge.model import Assignment, Problem
 from encoder_bridge.store.work import Work
+from encoder_bridge.validity import NothingLeft, rounded_inward
 
 MAX_FAULTS = 3
 """A driver that breaks on one credential this often has failed it."""
-SHUTDOWN_S = 30.0
-"""The longest that a started write may hold up a shutdown."""
 _PAUSE_MS = 1000
 _MOST_DOUBLINGS = 6
 
-_NO_CARD = Problem(
-    type="no_credential_on_encoder",
-    message="No card was laid on the encoder in time: lay one down and leave it until it is done.",
-)
-HUNG = Problem(
-    type="encoder_communication_timeout",
-    message="The encoder does not answer: set the card aside, it is looked at before anything else happens.",
-)
-GONE = Problem(type="encoder_not_online", message="The encoder is gone: plug it in again.")
-BROKEN = Problem(
-    type="uncategorized_error",
-    message="The encoder's driver broke: see the log; if it happens again, ask its vendor.",
-)
+
+def hung() -> Problem:
+    """The device does not come back with what it owes."""
+    return texts.problem("encoder_communication_timeout")
+
+
+def gone() -> Problem:
+    """The device is not there any more."""
+    return texts.problem("encoder_not_online")
+
+
+def broken() -> Problem:
+    """The driver did what no driver may."""
+    return texts.problem("uncategorized_error")
 
 
 class Attempt:
@@ -90,7 +94,6 @@ class Attempt:
         self._work = work
         self._clock = clock
         self._silence_s = device.capabilities.silence_s
-        self._time = asyncio.get_running_loop().time
         self._log: Any = log.bind(
             access_method_id=self.job.access_method_id,
             job_id=self.job.job_id,
@@ -104,9 +107,10 @@ class Attempt:
             board=board,
             clock=clock,
             card_wait_s=card_wait_s,
-            silence_s=self._silence_s,
+            device=device,
         )
-        self._call: asyncio.Task[Receipt] | None = None
+        self._call: Call[Receipt] | None = None
+        self._rounded: tuple[Problem, ...] = ()
         self._concluding = False
 
     @property
@@ -117,6 +121,18 @@ class Attempt:
     def withdraw(self) -> None:
         """Stop asking for a card."""
         self._desk.withdraw()
+
+    def interrupt(self) -> bool:
+        """Stop asking for a card because one is to be read; the job goes back to its place in the queue.
+
+        Returns:
+            False: a card may be changed already, so that this has to come to its end first.
+        """
+        if self._desk.begun:
+            return False
+        self._desk.interrupted = True
+        self._desk.withdraw()
+        return True
 
     def lose(self) -> None:
         """The device is gone: stop asking for a card on it.  A write that has begun is the driver's to end."""
@@ -134,7 +150,8 @@ class Attempt:
             Exception: what the driver should not have raised.
         """
         try:
-            self._device.check(self._credential)
+            credential = self._as_the_device_can_carry_it()
+            self._device.check(credential)
         except CredentialRejected as error:
             self._log.warning("credential_rejected", sentence=str(error))
             await self._commits(self._work.fail, self.job, _problem(error), self._clock())
@@ -143,52 +160,52 @@ class Attempt:
             self._log.exception("driver_broke")
             await self._blame()
             raise
-        self._call = asyncio.create_task(
-            self._device.encode(self._credential, self._desk, self.job.intent),
+        self._call = Call(
+            self._device.encode(credential, self._desk, self.job.intent),
+            self._desk,
+            silence_s=self._silence_s,
             name=f"{self._encoder} encode",
         )
         try:
-            if await self._watch(self._call):
+            if await self._call.watch():
                 self._concluding = True
-                return await self._conclude(self._call)
+                return await self._conclude(self._call.task)
             await self._give_up()
         except asyncio.CancelledError:
             if not self._concluding:
-                await self._shut_down(self._call)
+                await self._call.shut_down()
+                await self._accept_late(self._call)
             raise
-        raise DeviceUnavailable(HUNG.message, error_type=HUNG.type)
+        raise DeviceUnavailable(hung().message, error_type=hung().type)
 
     async def settle(self) -> None:
         """Wait for a call that hung; if it comes back with a receipt after all, that counts."""
         if self._call:
-            await asyncio.wait({self._call})
+            await self._call.end()
             await self._accept_late(self._call)
 
-    async def _watch(self, call: asyncio.Task[Receipt]) -> bool:
-        """Wait for the call to end.
+    def _as_the_device_can_carry_it(self) -> Credential:
+        """The credential with its window rounded inward to what a card can hold.
 
-        Returns:
-            False: the device owes a word for longer than it promised.
+        Raises:
+            CredentialRejected: nothing is left of the window.
         """
-        desk = self._desk
-        while not call.done():
-            desk.stirred.clear()
-            stirred = asyncio.create_task(desk.stirred.wait())
-            try:
-                await asyncio.wait(
-                    {call, stirred},
-                    timeout=max(0.0, desk.limit - self._time()),
-                    return_when=asyncio.FIRST_COMPLETED,
-                )
-            finally:
-                stirred.cancel()
-            if call.done() or self._time() < desk.limit:
-                continue
-            if desk.begun or desk.is_off:
-                return False
-            desk.waited_too_long = True
-            desk.withdraw()
-        return True
+        asked = self._credential
+        moment = asked.starts_at or asked.ends_at
+        if moment is None or moment.tzinfo is None:
+            return asked
+        try:
+            rounded = rounded_inward(asked, self._device.capabilities.time_step_s, moment.tzinfo)
+        except NothingLeft:
+            problem = texts.problem("invalid_validity")
+            raise CredentialRejected(problem.message, error_type=problem.type) from None
+        if rounded is not asked:
+            window = {
+                name: value.isoformat() if value else None
+                for name, value in (("starts_at", rounded.starts_at), ("ends_at", rounded.ends_at))
+            }
+            self._rounded = (texts.problem("validity_rounded", **window),)
+        return rounded
 
     async def _conclude(self, call: asyncio.Task[Receipt]) -> bool:
         job, now = self.job, self._clock()
@@ -199,11 +216,13 @@ class Attempt:
                 await self._broke()
                 raise
             if self._desk.device_lost:
-                await self._commits(self._work.requeue, job, GONE, now)
-                raise DeviceUnavailable(GONE.message, error_type=GONE.type) from None
+                await self._commits(self._work.requeue, job, gone(), now)
+                raise DeviceUnavailable(gone().message, error_type=gone().type) from None
+            if self._desk.interrupted:
+                await self._commits(self._work.requeue, job, texts.problem("interrupted"), now)
             if self._desk.waited_too_long:
                 self._log.info("no_card_in_time")
-                await self._commits(self._work.requeue, job, _NO_CARD, now, yields=True)
+                await self._commits(self._work.requeue, job, texts.problem("no_credential_on_encoder"), now, yields=True)
             return False
         except NoCard as error:
             self._note("no_card", error)
@@ -239,7 +258,7 @@ class Attempt:
             self._log.exception("driver_broke")
             await self._broke()
             raise
-        if await self._commits(self._work.issue, job, receipt, now):
+        if await self._issue(receipt):
             self._log.info("issued", evidence=receipt.evidence.value)
         await self._signal(ok=True)
         return True
@@ -256,16 +275,16 @@ class Attempt:
     async def _broke(self) -> None:
         """An error that no driver may raise: after an intent anything may be on the card."""
         if self._desk.begun or self.job.intent is not None:
-            await self._doubt(BROKEN)
+            await self._doubt(broken())
         else:
             await self._blame()
 
     async def _blame(self) -> None:
         """The driver broke before it intended anything: the others first, and not for ever."""
         if await self._commits.relaxed(self._work.faults, self.job) + 1 >= MAX_FAULTS:
-            await self._commits(self._work.fail, self.job, BROKEN, self._clock())
+            await self._commits(self._work.fail, self.job, broken(), self._clock())
         else:
-            await self._commits(self._work.requeue, self.job, BROKEN, self._clock(), blames=True)
+            await self._commits(self._work.requeue, self.job, broken(), self._clock(), blames=True)
 
     async def _give_up(self) -> None:
         """Go on without a call that hangs."""
@@ -273,24 +292,20 @@ class Attempt:
         self._desk.closed = True
         self._log.error("encoder_hung")
         if self._desk.begun or self.job.intent is not None:
-            await self._doubt(HUNG)
+            await self._doubt(hung())
         else:
-            await self._commits(self._work.requeue, self.job, HUNG, self._clock())
+            await self._commits(self._work.requeue, self.job, hung(), self._clock())
         await self._commits(self._work.abandon, self.job, self._clock())  # an intent under way may have been refused
 
-    async def _shut_down(self, call: asyncio.Task[Receipt]) -> None:
-        """Await a started write to its end, as long as the device keeps its promise; cancel any other."""
-        deadline = self._time() + SHUTDOWN_S
-        while self._desk.begun and not call.done() and self._time() < min(self._desk.limit, deadline):
-            await asyncio.wait({call}, timeout=min(self._desk.limit, deadline) - self._time())
-        call.cancel()
-        await asyncio.wait({call}, timeout=self._silence_s)
-        await self._accept_late(call)
-
-    async def _accept_late(self, call: asyncio.Task[Receipt]) -> None:
-        if call.done() and not call.cancelled() and call.exception() is None:
+    async def _accept_late(self, call: Call[Receipt]) -> None:
+        if call.late_result is not None:
             with contextlib.suppress(TypeError):
-                await self._commits(self._work.issue, self.job, _sound(call.result()), self._clock())
+                await self._issue(_sound(call.late_result))
+
+    async def _issue(self, receipt: Receipt) -> bool:
+        if self._rounded:
+            receipt = replace(receipt, note={**receipt.note, **self._rounded[0].values})
+        return await self._commits(self._work.issue, self.job, receipt, self._clock(), warnings=self._rounded)
 
     async def _signal(self, *, ok: bool) -> None:
         """Light and buzzer; what they do changes nothing, but a device that hangs on them is gone.
@@ -306,7 +321,7 @@ class Attempt:
         finally:
             signal.cancel()
         if not signal.done():
-            raise DeviceUnavailable(HUNG.message, error_type=HUNG.type)
+            raise DeviceUnavailable(hung().message, error_type=hung().type)
         if not signal.cancelled() and (error := signal.exception()):
             self._log.warning("no_signal", error_type=type(error).__name__)
 

@@ -315,7 +315,10 @@ class Sensing(Device, Protocol):
     """A device that knows whether a card lies on it."""
 
     async def lifted(self) -> None:
-        """Return once no card lies on it.  The core arms the next job only then."""
+        """Return once no card lies on it.  The core arms the next job only then.
+
+        Cancelled while it waits, it has let go of the device when it ends: the card that lies there is to be read.
+        """
 
 
 @runtime_checkable

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol, TypeVar, get_args
 
-from encoder_bridge import wire
+from encoder_bridge import reports, signatures, texts, wire
 from encoder_bridge.commits import Commits
 from encoder_bridge.errors import MalformedMessage
 from encoder_bridge.log import get_logger
 from encoder_bridge.model import from_ms
 from encoder_bridge.reports import ReplyAddress
+from encoder_bridge.signatures import Signatures
 from encoder_bridge.store import Store
 
-REQUESTS = ("cancel", "confirm", "job")
+REQUESTS = tuple(verb for verb in get_args(wire.Verb) if verb != "trigger")
+"""What may be asked for besides cards."""
+LOCAL_REQUESTS = ("erase-guest", "operator")
+"""What may be asked for on this machine alone."""
 _MAX_CORRELATION_BYTES = 1024
+_Asked = TypeVar("_Asked", bound=wire.Asking)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,12 +29,24 @@ class Envelope:
     """A message as it arrived."""
 
     verb: str
-    """`trigger` or one of `REQUESTS`; anything else is answered as unknown."""
+    """`trigger`, one of `REQUESTS` or, without a reply address, of `LOCAL_REQUESTS`; others are answered as unknown."""
     payload: bytes
-    reply: ReplyAddress
+    reply: ReplyAddress | None
+    """Where the answer goes; None: it came on this machine, and the answer is what `Intake.take` returns."""
+    requester: str | None = None
+    """Who asks, where the way it came tells; a signature tells otherwise."""
+    properties: Sequence[tuple[str, str]] = ()
+    """User properties or headers; a signature may be among them."""
     retained: bool = False
     expires_in_s: int | None = None
     """Seconds the message had left to live when it arrived."""
+
+
+class Errands(Protocol):
+    """Whoever has a card read or blanked."""
+
+    async def __call__(self, asked: wire.Read | wire.Erase, requester: str | None) -> wire.Response:
+        """Return when it is done, or nothing comes of it."""
 
 
 class Intake:
@@ -38,6 +57,9 @@ class Intake:
         commits: makes them durable.
         clock: the present, in milliseconds since 1970 UTC.
         may_reply: judges an address that a message brought.
+        signed: judges signatures under what comes from elsewhere.
+        errands: reads and blanks cards.
+        may_erase_from_afar: whether that may be asked for from elsewhere.
     """
 
     def __init__(
@@ -47,91 +69,196 @@ class Intake:
         clock: Callable[[], int],
         *,
         may_reply: Callable[[str], bool],
+        signed: Signatures,
+        errands: Errands,
+        may_erase_from_afar: bool = False,
     ) -> None:
         self._store = store
         self._commits = commits
         self._clock = clock
         self._may_reply = may_reply
+        self._signed = signed
+        self._errands = errands
+        self._may_erase_from_afar = may_erase_from_afar
+        self._under_way: set[asyncio.Task[None]] = set()
         self._log = get_logger("intake")
+        requests = store.requests
+        self._requests: Mapping[str, tuple[type[wire.Request], Callable[..., wire.Response]]] = {
+            "cancel": (wire.Request, requests.cancel),
+            "confirm": (wire.Request, requests.confirm),
+            "retry": (wire.Request, requests.retry),
+            "resolve": (wire.Resolve, requests.resolve),
+            "claim": (wire.Claim, requests.claim),
+            "job": (wire.Request, requests.tell),
+        }
 
-    async def take(self, envelope: Envelope) -> None:
+    async def take(self, envelope: Envelope) -> wire.Response | None:
         """Store what the message means and its answer; only then may it be acknowledged.
+
+        A card that is to be read or blanked for somebody on this machine is so when this returns; for others the answer
+        follows.  A caller that is cancelled meanwhile withdraws that.
+
+        Returns:
+            the answer; None where there is nothing to be said.
 
         Raises:
             StoreError: nothing was stored.
         """
         now = self._clock()
-        verb = envelope.verb if envelope.verb in REQUESTS else "trigger"
+        is_known = envelope.verb in REQUESTS or (envelope.verb in LOCAL_REQUESTS and envelope.reply is None)
+        verb = envelope.verb if is_known else "trigger"
+        body = envelope.payload
         try:
+            envelope, body = self._opened(envelope, now)
+            self._check(envelope, body, is_known=is_known)
             if verb == "trigger":
-                await self._trigger(envelope, now)
-            else:
-                await self._request(envelope, now)
+                return await self._trigger(envelope, body, now)
+            if verb in {"read", "erase"}:
+                return await self._errand(envelope, body, now)
+            if verb in LOCAL_REQUESTS:
+                return await self._local(verb, body, now)
+            return await self._request(envelope, body, now)
         except MalformedMessage as problem:
-            self._log.warning("message_rejected", verb=verb, error_type=problem.error_type, sentence=str(problem))
-            reply = self._reply(envelope.reply, None)
-            if len(reply.correlation or b"") > _MAX_CORRELATION_BYTES:
-                reply = replace(reply, correlation=None)
-            await self._commits(
-                self._store.needs.reject,
-                verb,
-                problem,
-                envelope.payload,
-                reply,
-                now,
+            reason = getattr(problem, "reason", None)
+            if problem.error_type == "signature_missing" and wire.is_of_no_concern(body):
+                return None
+            self._log.warning(
+                "message_rejected", verb=verb, error_type=problem.error_type, sentence=str(problem), reason=reason
             )
+            problem.message_id = problem.message_id or wire.id_of(body)
+            reply = self._reply(envelope.reply, None)
+            if reply and len(reply.correlation or b"") > _MAX_CORRELATION_BYTES:
+                reply = replace(reply, correlation=None)
+            return await self._commits(self._store.needs.reject, verb, problem, body, reply, now)
 
-    async def _trigger(self, envelope: Envelope, now: int) -> None:
-        self._check(envelope)
+    async def close(self) -> None:
+        """Withdraw the errands of those who are elsewhere."""
+        for task in self._under_way:
+            task.cancel()
+        if self._under_way:
+            await asyncio.wait(self._under_way)
+
+    def _opened(self, envelope: Envelope, now: int) -> tuple[Envelope, bytes]:
+        """Find out who speaks.
+
+        Returns:
+            the envelope with its requester, and what was signed.
+
+        Raises:
+            MalformedMessage: a signature is missing or wrong.
+        """
+        if envelope.reply is None:
+            return envelope, envelope.payload
+        signature, body = signatures.beside(envelope.properties), envelope.payload
+        if signature is None and (found := signatures.unwrap(body)):
+            signature, body = found
+        requester = self._signed.verify(signature, envelope.verb, body, now)
+        return replace(envelope, requester=requester), body
+
+    async def _trigger(self, envelope: Envelope, body: bytes, now: int) -> wire.Response | None:
         try:
-            trigger = wire.parse(wire.Trigger, envelope.payload)
+            trigger = wire.parse(wire.Trigger, body)
         except MalformedMessage:
-            if wire.is_of_no_concern(envelope.payload):
-                return
+            if wire.is_of_no_concern(body):
+                return None
             raise
         if trigger.expires_at is None and envelope.expires_in_s is not None:
             trigger = trigger.model_copy(update={"expires_at": from_ms(now + envelope.expires_in_s * 1000)})
         reply = self._reply(envelope.reply, trigger.reply_to)
-        answer = await self._commits(self._store.needs.accept, trigger, reply, now)
+        answer = await self._commits(self._store.needs.accept, trigger, reply, now, envelope.requester)
         self._log.info(
             "trigger",
             event_id=trigger.event_id,
             event_type=trigger.event_type,
             access_method_id=trigger.access_method_id,
+            requester=envelope.requester,
             status=answer.status,
             error_type=answer.error.type if answer.error else None,
         )
+        return answer
 
-    async def _request(self, envelope: Envelope, now: int) -> None:
-        self._check(envelope)
-        request = wire.parse(wire.Request, envelope.payload)
+    async def _request(self, envelope: Envelope, body: bytes, now: int) -> wire.Response:
+        model, operation = self._requests[envelope.verb]
+        request = self._parse(model, body, now)
+        reply = self._reply(envelope.reply, request.reply_to)
+        answer = await self._commits(operation, request, reply, now, envelope.requester)
+        self._log.info(
+            "request",
+            verb=envelope.verb,
+            access_method_id=request.access_method_id,
+            requester=envelope.requester,
+            error_type=answer.error.type if answer.status == "rejected" and answer.error else None,
+        )
+        return answer
+
+    async def _local(self, verb: str, body: bytes, now: int) -> wire.Response:
+        if verb == "operator":
+            operator = self._parse(wire.Operator, body, now)
+            return await self._commits(self._store.guests.set_operator, operator)
+        erasure = self._parse(wire.EraseGuest, body, now)
+        return await self._commits(self._store.guests.forget, erasure, now)
+
+    async def _errand(self, envelope: Envelope, body: bytes, now: int) -> wire.Response | None:
+        asked = (
+            self._parse(wire.Erase, body, now) if envelope.verb == "erase" else self._parse(wire.Read, body, now)
+        )
+        self._log.info("errand", verb=envelope.verb, encoder=asked.encoder, requester=envelope.requester)
+        reply = self._reply(envelope.reply, asked.reply_to)
+        if reply is None:
+            return await self._run_errand(asked, envelope.requester)
+        if await self._commits(self._store.requests.is_repeated, envelope.verb, asked.id, now):
+            again = wire.Response(id=asked.id, status="duplicate", encoder=asked.encoder)
+            return await self._commits(self._store.requests.answer, envelope.verb, again, reply, now)
+        task = asyncio.create_task(self._errand_from_afar(envelope, asked, reply), name=f"errand {envelope.verb}")
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        return None
+
+    async def _errand_from_afar(
+        self, envelope: Envelope, asked: wire.Read | wire.Erase, reply: ReplyAddress
+    ) -> None:
+        answer = await self._run_errand(asked, envelope.requester)
+        await self._commits(self._store.requests.answer, envelope.verb, answer, reply, self._clock())
+
+    async def _run_errand(self, asked: wire.Read | wire.Erase, requester: str | None) -> wire.Response:
+        if isinstance(asked, wire.Erase) and asked.given_up:
+            is_there = await self._commits(self._store.cards.give_up_erasure, asked.encoder, self._clock())
+            error = None if is_there else texts.problem("unknown_job")
+            return wire.Response(
+                id=asked.id,
+                status="done" if is_there else "rejected",
+                encoder=asked.encoder,
+                error=reports.problem(error) if error else None,
+            )
+        return await self._errands(asked, requester)
+
+    @staticmethod
+    def _parse(model: type[_Asked], body: bytes, now: int) -> _Asked:
+        request = wire.parse(model, body)
         if request.expires_at and request.expires_at <= from_ms(now):
             raise MalformedMessage(
                 "expired", "expires_at is past: send it again if it still stands.", message_id=request.id
             )
-        operations = {
-            "cancel": self._store.requests.cancel,
-            "confirm": self._store.requests.confirm,
-            "job": self._store.requests.tell,
-        }
-        reply = self._reply(envelope.reply, request.reply_to)
-        await self._commits(operations[envelope.verb], request, reply, now)
-        self._log.info("request", verb=envelope.verb, access_method_id=request.access_method_id)
+        return request
 
-    @staticmethod
-    def _check(envelope: Envelope) -> None:
-        if envelope.verb != "trigger" and envelope.verb not in REQUESTS:
+    def _check(self, envelope: Envelope, body: bytes, *, is_known: bool) -> None:
+        correlation = envelope.reply.correlation if envelope.reply else None
+        if envelope.verb != "trigger" and not is_known:
             error_type, sentence = "unknown_request", f"No such request: use one of {', '.join(REQUESTS)}."
         elif envelope.retained:
             error_type, sentence = "retained", "A retained message asks for nothing: publish it without retain."
-        elif len(envelope.reply.correlation or b"") > _MAX_CORRELATION_BYTES:
+        elif envelope.verb == "erase" and envelope.reply is not None and not self._may_erase_from_afar:
+            error_type, sentence = "erase_not_allowed", texts.log("erase_not_allowed")
+        elif len(correlation or b"") > _MAX_CORRELATION_BYTES:
             error_type = "correlation_too_large"
             sentence = f"The correlation data is too large: send at most {_MAX_CORRELATION_BYTES} bytes."
         else:
             return
-        raise MalformedMessage(error_type, sentence, message_id=wire.id_of(envelope.payload))
+        raise MalformedMessage(error_type, sentence, message_id=wire.id_of(body))
 
-    def _reply(self, reply: ReplyAddress, in_body: str | None) -> ReplyAddress:
+    def _reply(self, reply: ReplyAddress | None, in_body: str | None) -> ReplyAddress | None:
+        if reply is None:
+            return None
         topic = reply.topic or in_body
         if topic and not self._may_reply(topic):
             self._log.warning("reply_topic_refused", sentence="Add it to mqtt.reply_topics if answers may go there.")

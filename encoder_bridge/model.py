@@ -82,6 +82,8 @@ class Problem:
 
     type: str
     message: str
+    values: Mapping[str, str] = field(default_factory=dict)
+    """What the sentences about it name: neither personal nor secret."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +110,12 @@ class Job:
     origin: Mapping[str, object] = field(default_factory=dict)
     """The trigger's ids that are echoed in reports: acs_system_id, access_grant_ids, workspace_id."""
     warnings: tuple[Problem, ...] = ()
+    requester: str | None = None
+    """Who asked for the card: a signer's name, or `local:<user>`."""
+    sequence: int | None = None
+    """The card's number, once an encoder took the job."""
+    route: tuple[str, ...] | None = None
+    """The encoders that may serve it where `encoder` names none; None: all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

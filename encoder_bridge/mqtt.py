@@ -188,6 +188,7 @@ class Link:
                 topic=getattr(properties, "ResponseTopic", None),
                 correlation=getattr(properties, "CorrelationData", None),
             ),
+            properties=getattr(properties, "UserProperty", ()),
             retained=message.retain,
             expires_in_s=getattr(properties, "MessageExpiryInterval", None),
         )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
-from encoder_bridge import wire
+from encoder_bridge import texts, wire
+from encoder_bridge.driver import Card, Receipt
 from encoder_bridge.model import Job, Problem, State, iso
 
 _EVENT_TYPES = {
@@ -20,6 +21,9 @@ _EVENT_TYPES = {
     State.ISSUED_ELSEWHERE: ("encoder_bridge.job_issued_elsewhere", "Somebody else issued the access method."),
 }
 _REISSUED = ("access_method.reissued", "The card was written again; the access method can be handed out.")
+
+CARD_ERASED: Literal["encoder_bridge.card_erased"] = "encoder_bridge.card_erased"
+CARD_UNSURE: Literal["encoder_bridge.card_unsure"] = "encoder_bridge.card_unsure"
 
 EVENT_TYPES = tuple(sorted({name for name, _ in _EVENT_TYPES.values()} | {_REISSUED[0]}))
 
@@ -78,13 +82,45 @@ def event(job: Job, *, store_id: str, now: int) -> Outgoing:
         issued_by="bridge" if issued else None,
         evidence=receipt.evidence.value if receipt else None,
         encoder=job.encoder,
-        card=_card(job),
+        requester=job.requester,
+        sequence=job.sequence,
+        card=_card_of(job),
         receipt=dict(receipt.note) if receipt else None,
-        error=_problem(job.error),
-        warnings=[wire.Problem(type=warning.type, message=warning.message) for warning in job.warnings],
+        error=_problem(job),
+        warnings=[problem(warning) for warning in job.warnings],
         **_origin(job),
     )
     return Outgoing(kind="event", name=event_type, body=body.model_dump_json(exclude_none=True))
+
+
+def card_event(
+    event_id: str,
+    now: int,
+    *,
+    encoder: str,
+    card: Card | None,
+    access_method_id: str | None,
+    receipt: Receipt | None,
+    error: Problem | None,
+) -> Outgoing:
+    """The event that tells of a card that was blanked, or of which nobody knows whether it was."""
+    body = wire.CardReport(
+        event_id=event_id,
+        event_type=CARD_ERASED if receipt else CARD_UNSURE,
+        event_description=(
+            "The card was blanked; what it carried it carries no more."
+            if receipt
+            else "The card may be half blanked; what it carried may not open any more."
+        ),
+        created_at=iso(now),
+        occurred_at=iso(now),
+        encoder=encoder,
+        card=card_body(card),
+        access_method_id=access_method_id,
+        evidence=receipt.evidence.value if receipt else None,
+        error=problem(error, encoder=encoder, card=card) if error else None,
+    )
+    return Outgoing(kind="event", name=body.event_type, body=body.model_dump_json(exclude_none=True))
 
 
 def job_state(job: Job) -> Outgoing:
@@ -96,56 +132,77 @@ def job_state(job: Job) -> Outgoing:
         since=iso(job.state_at),
         is_issued=job.state is State.ISSUED,
         encoder=job.encoder,
-        error=_problem(job.error),
+        error=_problem(job),
     )
     return Outgoing(kind="state", name=job.access_method_id, body=body.model_dump_json(exclude_none=True))
 
 
 def response(
-    verb: str,
     message_id: str | None,
     status: wire.Status,
-    reply: ReplyAddress,
     *,
     job: Job | None = None,
     access_method_id: str | None = None,
     error: Problem | None = None,
-) -> Outgoing:
+) -> wire.Response:
     """The answer to a trigger or a request."""
-    body = wire.Response(
+    return wire.Response(
         id=message_id,
         status=status,
         access_method_id=job.access_method_id if job else access_method_id,
         state=job.state.value if job else None,
         is_issued=bool(job and job.state is State.ISSUED),
-        error=_problem(error or (job.error if job else None)),
+        error=problem(error) if error else _problem(job) if job else None,
     )
-    return Outgoing(kind="response", name=verb, body=body.model_dump_json(exclude_none=True), reply=reply)
 
 
-def final_response(job: Job, message_id: str, reply: ReplyAddress) -> Outgoing:
+def final_response(job: Job, message_id: str) -> wire.Response:
     """The answer that follows `accepted` when the job has ended or cannot be sure."""
     status: Any = job.state.value
-    return response("trigger", message_id, status, reply, job=job)
+    return response(message_id, status, job=job)
+
+
+def answer(verb: str, body: wire.Response, reply: ReplyAddress) -> Outgoing:
+    """An answer on its way."""
+    return Outgoing(kind="response", name=verb, body=body.model_dump_json(exclude_none=True), reply=reply)
 
 
 def being_deleted(job: Job) -> Job:
     """The job with Seam's warning for an access method that was deleted while its card was in the making."""
-    warning = Problem(
-        type="being_deleted",
-        message="The access method was deleted while its card was being written: take the card back.",
+    return replace(job, warnings=(*job.warnings, texts.problem("being_deleted")))
+
+
+def problem(told: Problem, *, encoder: str | None = None, card: Card | None = None) -> wire.Problem:
+    """A problem with its sentence for the person at the desk."""
+    return wire.Problem(
+        type=told.type,
+        message=told.message,
+        clerk=_for_clerk(told, **{"encoder": encoder, "card": card.uid if card else None} | dict(told.values)),
     )
-    return replace(job, warnings=(*job.warnings, warning))
 
 
-def _problem(problem: Problem | None) -> wire.Problem | None:
-    return wire.Problem(type=problem.type, message=problem.message) if problem else None
+def _for_clerk(told: Problem, **values: object) -> str:
+    if told.type in texts.KNOWN:
+        return texts.clerk(told.type, **values)
+    return f"{told.message} {texts.clerk(told.type)}"  # a driver's own word for it says more than we know
 
 
-def _card(job: Job) -> wire.CardBody | None:
-    source = job.receipt or job.intent
-    card = source.card if source else None
+def card_body(card: Card | None) -> wire.CardBody | None:
+    """A card as it is told."""
     return wire.CardBody(technology=card.technology, uid=card.uid) if card else None
+
+
+def _problem(job: Job) -> wire.Problem | None:
+    return problem(job.error, encoder=job.encoder, card=_card(job)) if job.error else None
+
+
+def _card_of(job: Job) -> wire.CardBody | None:
+    return card_body(_card(job))
+
+
+def _card(job: Job) -> Card | None:
+    source: Receipt | Any = job.receipt or job.intent
+    return source.card if source else None
 
 
 def _origin(job: Job) -> dict[str, Any]:

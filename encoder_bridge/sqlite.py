@@ -17,7 +17,7 @@ from typing import Any
 from encoder_bridge.commits import BUSY_TIMEOUT_MS, Connection
 from encoder_bridge.errors import StoreError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 def open_store(path: Path, connect: Callable[[str], Connection] | None = None) -> Connection:

@@ -8,27 +8,23 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from encoder_bridge import wire
-from encoder_bridge.attempt import BROKEN, GONE, HUNG, Attempt
+from encoder_bridge import texts, wire
+from encoder_bridge.attempt import Attempt, broken, gone, hung
 from encoder_bridge.board import Board
 from encoder_bridge.commits import Commits
 from encoder_bridge.desk import Clock
 from encoder_bridge.driver import DeviceUnavailable, Driver, Encoder, Secret, Sensing, Settings
+from encoder_bridge.errand import Errand
 from encoder_bridge.errors import ConfigError, StoreError
 from encoder_bridge.log import get_logger
 from encoder_bridge.model import Assignment, Problem, iso
-from encoder_bridge.store.work import Work
+from encoder_bridge.reports import problem as wire_problem
+from encoder_bridge.store import Store
 
 REOPEN_S = (0.5, 30.0)
 """Back-off between attempts to open a device: first, longest."""
 OPEN_S = 60.0
 """The longest that opening a device may take."""
-
-_DOES_NOT_OPEN = Problem(
-    type="encoder_not_online",
-    message="The encoder does not come up: check its cable, or plug it out and in again.",
-)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Equipment:
@@ -42,18 +38,33 @@ class Equipment:
 
 
 class Station:
-    """Serves one encoder."""
+    """Serves one encoder.
 
-    def __init__(self, equipment: Equipment, *, commits: Commits, work: Work, board: Board, clock: Clock) -> None:
+    Args:
+        equipment: the encoder.
+        commits: makes operations durable.
+        store: the operations.
+        board: where the desk looks.
+        clock: the present.
+        works: takes jobs from the queue; else it does errands alone and opens the device for the first of them.
+    """
+
+    def __init__(
+        self, equipment: Equipment, *, commits: Commits, store: Store, board: Board, clock: Clock, works: bool = True
+    ) -> None:
         self.name = equipment.name
         self._equipment = equipment
         self._commits = commits
-        self._work = work
+        self._work = store.work
+        self._cards = store.cards
+        self._works = works
         self._board = board
         self._clock = clock
         self._wake = asyncio.Event()
         self._attempt: Attempt | None = None
-        self._hung: Attempt | None = None
+        self._errand: Errand | None = None
+        self._ordered = asyncio.Event()
+        self._hung: Attempt | Errand | None = None
         self._delay = REOPEN_S[0]
         self._withdrawn: set[tuple[int, int]] = set()
         self._log = get_logger("encoder").bind(encoder=self.name)
@@ -69,9 +80,23 @@ class Station:
         if self._attempt and self._attempt.key in attempts:
             self._attempt.withdraw()
 
+    def send(self, errand: Errand) -> None:
+        """Do an errand next; it interrupts a job that waits for its card, never one that has begun."""
+        state = self._board.encoders[self.name]
+        if self._errand or (self._attempt and not self._attempt.interrupt()):
+            errand.refuse(texts.problem("encoder_busy", encoder=self.name))
+        elif self._works and state.state in {"offline", "hung"}:
+            errand.refuse(texts.problem("encoder_not_online"))
+        else:
+            self._errand = errand
+            self._ordered.set()
+            self._wake.set()
+
     async def run(self) -> None:
         """Serve until cancelled; a dead or missing device is opened again with back-off."""
         while True:
+            if not self._works:
+                await self._ordered.wait()
             try:
                 async with AsyncExitStack() as stack:
                     async with asyncio.timeout(OPEN_S):
@@ -86,14 +111,14 @@ class Station:
             except DeviceUnavailable as error:
                 self._offline(Problem(type=str(error.error_type), message=str(error)))
             except TimeoutError:
-                self._offline(_DOES_NOT_OPEN)
+                self._offline(texts.problem("encoder_not_online"))
             except StoreError:
                 raise
             except ConfigError as error:
                 self._offline(Problem(type="settings_rejected", message=str(error)))
             except Exception:  # noqa: BLE001 - whatever a driver does, the other encoders work on
                 self._log.exception("driver_broke")
-                self._offline(BROKEN)
+                self._offline(broken())
             await self._await_hung()
             await asyncio.sleep(self._delay * random.uniform(0.5, 1))  # noqa: S311 - jitter
             self._delay = min(self._delay * 2, REOPEN_S[1])
@@ -112,6 +137,13 @@ class Station:
             while not lost.done():
                 self._wake.clear()
                 self._withdrawn.clear()
+                if self._errand:
+                    await self._do_errand(device)
+                    await self._await_lift(device, lost)  # what was read is nobody's blank
+                    continue
+                if not self._works:
+                    await self._idle(lost, None)
+                    continue
                 assignment, ready_at = await self._commits.relaxed(self._work.claim, self.name, self._clock())
                 if assignment is None:
                     await self._idle(lost, ready_at)
@@ -123,11 +155,13 @@ class Station:
             lost.result()
         finally:
             lost.cancel()
-        raise DeviceUnavailable(GONE.message, error_type=GONE.type)
+        raise DeviceUnavailable(gone().message, error_type=gone().type)
 
     def _lose(self, _: asyncio.Task[None]) -> None:
         if self._attempt:
             self._attempt.lose()
+        elif self._errand:
+            self._errand.lose()
 
     async def _idle(self, lost: asyncio.Task[None], ready_at: int | None) -> None:
         timeout = None if ready_at is None else max(0, ready_at - self._clock()) / 1000
@@ -140,14 +174,51 @@ class Station:
     async def _await_lift(self, device: Encoder, lost: asyncio.Task[None]) -> None:
         """Arm for the next job only when the last card is off, where the device can tell."""
         if isinstance(device, Sensing):
-            self._board.amend(self.name, prompt="lift_card")
-            lifted = asyncio.create_task(device.lifted())
-            try:
-                await asyncio.wait({lost, lifted}, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                ended = not lifted.cancel()
-            if ended:
-                lifted.result()
+            verdict = self._board.encoders[self.name].error
+            while True:
+                if self._errand:  # the card that lies there may be the very one to be read
+                    await self._do_errand(device)
+                self._board.amend(self.name, prompt="lift_card", error=verdict)
+                lifted = asyncio.create_task(device.lifted())
+                ordered = asyncio.create_task(self._ordered.wait())
+                try:
+                    await asyncio.wait({lost, lifted, ordered}, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    ordered.cancel()
+                    ended = not lifted.cancel()
+                if ended:
+                    lifted.result()
+                if ended or lost.done() or self._errand is None:
+                    break
+                await asyncio.wait({lifted})  # one caller at a time
+            self._show("idle")
+
+    async def _do_errand(self, device: Encoder) -> None:
+        """Bring an errand to its end.
+
+        Raises:
+            DeviceUnavailable: the device has to be opened again.
+        """
+        errand = self._errand
+        if errand is None:
+            return
+        try:
+            is_done = await errand.run(
+                device,
+                self.name,
+                commits=self._commits,
+                cards=self._cards,
+                board=self._board,
+                clock=self._clock,
+                card_wait_s=self._equipment.card_wait_s,
+                log=self._log,
+            )
+            if not is_done:
+                self._hung = errand
+                raise DeviceUnavailable(hung().message, error_type=hung().type)
+        finally:
+            self._errand = None
+            self._ordered.clear()
             self._show("idle")
 
     async def _attend(self, device: Encoder, assignment: Assignment) -> bool:
@@ -180,7 +251,7 @@ class Station:
         except Exception:  # noqa: BLE001 - the attempt has logged it
             # Whatever went wrong, nobody holds this job now: somebody has to be told where it stands.
             await self._commits(self._work.abandon, attempt.job, self._clock())
-            raise DeviceUnavailable(BROKEN.message, error_type=BROKEN.type) from None
+            raise DeviceUnavailable(broken().message, error_type=broken().type) from None
         finally:
             self._attempt = None
             self._show("idle", error=attempt.verdict)
@@ -190,16 +261,20 @@ class Station:
     async def _await_hung(self) -> None:
         """One caller at a time: the device is not opened again before the call that hung has come back."""
         if self._hung:
-            self._show("hung", error=HUNG)
+            self._show("hung", error=hung())
             await self._hung.settle()
             self._hung = None
 
     def _offline(self, problem: Problem) -> None:
+        if self._errand:
+            self._errand.refuse(problem)
+            self._errand = None
+        self._ordered.clear()
         shown = self._board.encoders[self.name]
         if shown.state != "offline" or shown.error is None or shown.error.type != problem.type:
             self._log.warning("encoder_offline", sentence=problem.message)
             self._show("offline", error=problem)
 
     def _show(self, state: Any, *, error: Problem | None = None) -> None:
-        body = wire.Problem(type=error.type, message=error.message) if error else None
+        body = wire_problem(error, encoder=self.name) if error else None
         self._board.show(self.name, wire.EncoderState(state=state, since=iso(self._clock()), error=body))

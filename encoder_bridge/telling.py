@@ -14,7 +14,7 @@ from encoder_bridge.board import Board
 from encoder_bridge.broker import AckClient, Broker
 from encoder_bridge.commits import Commits
 from encoder_bridge.log import get_logger
-from encoder_bridge.model import Job
+from encoder_bridge.model import OPEN, Job
 from encoder_bridge.reports import Outgoing, job_state
 from encoder_bridge.store import News, Store
 from encoder_bridge.topics import Topics
@@ -58,7 +58,7 @@ class Teller:
         """Note what was committed."""
         for access_method_id, job in news.jobs.items():
             topic = self._topics.job(access_method_id)
-            if job is None:
+            if job.state not in OPEN:  # the outbox tells it
                 self._live.pop(topic, None)
             else:
                 self._live[topic] = job

@@ -33,6 +33,8 @@ from encoder_bridge.errors import MalformedMessage
 CARD_ENCODING_REQUIRED = "access_method.card_encoding_required"
 DELETED = "access_method.deleted"
 ISSUED_EVENTS = frozenset({"access_method.issued", "access_method.reissued"})
+Verb = Literal["trigger", "cancel", "confirm", "retry", "resolve", "claim", "job", "read", "erase"]
+"""What may be asked for."""
 MAX_PAYLOAD_BYTES = 65_536
 """A longer message is answered with `payload_too_large`; a card holds 8 KiB at the very most."""
 
@@ -114,8 +116,9 @@ class Trigger(_Incoming):
     acs_system_id: Id | None = None
     workspace_id: Id | None = None
     access_grant_ids: Annotated[list[Id], Field(max_length=64)] | None = None
+    space_ids: Annotated[list[Id], Field(max_length=64)] | None = None
     encoder: Name | None = None
-    """Encoder that must serve it; without it any encoder of the desk may."""
+    """Encoder that must serve it; without it the routes of the configuration decide."""
     expires_at: Moment | None = None
     """After this moment no card is started."""
     reply_to: Annotated[ReplyTopic | None, Field(repr=False)] = None
@@ -125,14 +128,67 @@ class Trigger(_Incoming):
     """`bridge` in our own reports, so that one that comes back is known as an echo."""
 
 
-class Request(_Incoming):
-    """A word to a job: `request/cancel`, `request/confirm`, `request/job`."""
+class Asking(_Incoming):
+    """What every request brings."""
 
     id: Id
-    """Repeated in the response."""
-    access_method_id: Id
+    """Repeated in the response; the same id asks for the same once, however often it is delivered."""
+    operator: Text | None = None
+    """Who asks, for the history."""
     reply_to: Annotated[ReplyTopic | None, Field(repr=False)] = None
+    """Topic for the answer where MQTT 5's Response Topic is not to be had."""
     expires_at: Moment | None = None
+
+
+class Request(Asking):
+    """A word to a job.
+
+    `request/cancel`: take it off.  `request/confirm`: let it go although a card was issued before.  `request/retry`:
+    try again now, or once more from the start where it ended without a card.  `request/job`: where does it stand?
+    """
+
+    access_method_id: Id
+
+
+class Claim(Request):
+    """`request/claim`: have a job that has not begun, or one in doubt, done at this encoder."""
+
+    encoder: Name
+
+
+class Resolve(Request):
+    """`request/resolve`: end a job in doubt whose card will not come back."""
+
+    card: Literal["gone", "destroyed"]
+    """`gone`: nobody knows where it is; it may turn up and open doors.  `destroyed`: it cannot come back."""
+    again: bool = False
+    """Ask for another card in its place."""
+
+
+class Read(Asking):
+    """`request/read`: whose card is this?"""
+
+    encoder: Name
+
+
+class Erase(Asking):
+    """`request/erase`: blank a card that was made here."""
+
+    encoder: Name
+    even_if_valid: bool = False
+    """Also where it is still another guest's."""
+    given_up: bool = False
+    """No card is laid down: the one that was half blanked will not come back."""
+
+
+class EraseGuest(Asking):
+    """Forget what is known of a guest, by access method or by any value that a trigger brought (a name).  Not over MQTT."""
+
+    who: Annotated[str, StringConstraints(min_length=1, max_length=256), Field(repr=False)]
+
+
+class Operator(Asking):
+    """Who is at the desk from now on; None: nobody in particular.  Not over MQTT."""
 
 
 class Problem(_Block):
@@ -142,6 +198,8 @@ class Problem(_Block):
     """Stable word for programs; Seam's encode error type where one fits."""
     message: str
     """One sentence for people: what happened and what to do."""
+    clerk: str | None = None
+    """The same for the person at the desk, in plain words."""
 
 
 class CardBody(_Block):
@@ -149,6 +207,21 @@ class CardBody(_Block):
 
     technology: str
     uid: str | None = None
+
+
+class MadeHere(_Block):
+    """What the store knows of a card: the last that was made with it here."""
+
+    access_method_id: str
+    issued_at: str
+    starts_at: str | None = None
+    ends_at: str | None = None
+    entrances: list[str] = []
+    is_deleted: bool
+    """The access method was deleted."""
+    is_valid: bool
+    """It is neither deleted nor past its end."""
+    operator: str | None = None
 
 
 Status = Literal[
@@ -167,6 +240,9 @@ Status = Literal[
     "superseded",
     "issued_elsewhere",
     "job",
+    "read",
+    "erased",
+    "done",
 ]
 
 StateWord = Literal[
@@ -194,6 +270,11 @@ class Response(_Block):
     state: StateWord | None = None
     is_issued: bool = False
     error: Problem | None = None
+    encoder: str | None = None
+    card: CardBody | None = None
+    fields: dict[str, str] | None = None
+    """What was read from the card."""
+    made_here: MadeHere | None = None
 
 
 class Report(_Block):
@@ -216,10 +297,30 @@ class Report(_Block):
     issued_by: Literal["bridge", "seam"] | None = None
     evidence: Literal["read_back", "control_plane", "attested"] | None = None
     encoder: str | None = None
+    requester: str | None = None
+    sequence: int | None = None
+    """The card's number, where one was minted."""
     card: CardBody | None = None
     receipt: dict[str, str] | None = None
     error: Problem | None = None
     warnings: list[Problem] = []
+
+
+class CardReport(_Block):
+    """What is told about a card that was erased, or half so: what it carried it carries no more."""
+
+    event_id: str
+    """Always the same for the same report, however often it is delivered."""
+    event_type: Literal["encoder_bridge.card_erased", "encoder_bridge.card_unsure"]
+    event_description: str
+    created_at: str
+    occurred_at: str
+    encoder: str
+    card: CardBody | None = None
+    access_method_id: str | None = None
+    """What the card carried, as far as it was made here."""
+    evidence: Literal["read_back", "control_plane", "attested"] | None = None
+    error: Problem | None = None
 
 
 class JobState(_Block):
@@ -237,15 +338,24 @@ class JobState(_Block):
 class EncoderState(_Block):
     """Retained: what an encoder is doing and what the desk is asked to do."""
 
-    state: Literal["offline", "idle", "waiting_for_card", "writing", "hung"]
+    state: Literal["offline", "idle", "waiting_for_card", "writing", "reading", "erasing", "hung"]
     since: str
     access_method_id: str | None = None
-    prompt: Literal["place_card", "same_card", "keep_card", "swipe_to_write", "swipe_to_check", "lift_card"] | None = (
-        None
-    )
+    prompt: (
+        Literal[
+            "place_card", "same_card", "wrong_card", "keep_card", "swipe_to_write", "swipe_to_check", "lift_card"
+        ]
+        | None
+    ) = None
     card: CardBody | None = None
     done: int | None = None
     total: int | None = None
+    effect: Literal["replaces_earlier_cards", "joins_earlier_cards", "updates"] | None = None
+    """What the card in the making does to earlier ones: they stop working when it is first used; they keep working;
+    it is the guest's own card, written again."""
+    not_enforced: list[Literal["card_in_use", "lift"]] = []
+    """What this encoder cannot see to: that the card is not another guest's, that the last one was lifted."""
+    warnings: list[Problem] = []
     error: Problem | None = None
 
 

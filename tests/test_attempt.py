@@ -18,6 +18,7 @@ from encoder_bridge.commits import Commits
 from encoder_bridge.driver import Capabilities, Card, Evidence, Intent, Prompt, Receipt, Withdrawn
 from encoder_bridge.model import Job, State
 from encoder_bridge.reports import ReplyAddress
+from encoder_bridge.sealing import Seal
 from encoder_bridge.sqlite import open_for_reading, open_store
 from encoder_bridge.station import Equipment, Station
 from encoder_bridge.store import Rules, Store
@@ -77,8 +78,8 @@ async def scene(folder: Path, device: Device) -> AsyncIterator[Scene]:
 
     connection = open_store(folder / "jobs.sqlite")
     reader = open_for_reading(folder / "jobs.sqlite")
-    rules = Rules(encoders=frozenset({"left"}), default_profile="p", zone=UTC)
-    store = Store(connection, rules)
+    rules = Rules(encoders={"left": "one"}, default_profile="p", zone=UTC)
+    store = Store(connection, rules, Seal(bytes(32)))
     commits = Commits(connection, take_news=store.take_news, on_commit=lambda _: None, when_idle=store.retention.tidy)
     trigger = wire.Trigger.model_validate(
         {"event_id": "e", "event_type": wire.CARD_ENCODING_REQUIRED, "access_method_id": "m"}
@@ -95,7 +96,7 @@ async def scene(folder: Path, device: Device) -> AsyncIterator[Scene]:
     working = Station(equipment, commits=commits, work=store.work, board=board, clock=lambda: 1000)
     task = asyncio.create_task(working.run())
     try:
-        yield Scene(device, Store(reader, rules), board, task)
+        yield Scene(device, Store(reader, rules, Seal(bytes(32))), board, task)
     finally:
         task.cancel()
         await asyncio.wait({task})

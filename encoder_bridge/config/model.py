@@ -31,7 +31,7 @@ from encoder_bridge.config.values import (
     of_its_kind,
     refuse,
 )
-from encoder_bridge.wire import Name
+from encoder_bridge.wire import Label, Name, Verb
 
 
 class Table(BaseModel):
@@ -84,6 +84,8 @@ class MqttSettings(Table):
     """Topic filters to hear triggers on, besides `<base>/<site>/<desk>/trigger`."""
     reply_topics: tuple[TopicFilter, ...] = ()
     """Topic filters that a sender may ask for answers on, besides `<base>/<site>/<desk>/response/#`."""
+    erase: bool = False
+    """Let requests over MQTT blank cards; at the desk itself that is always possible."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -109,6 +111,80 @@ class JobsSettings(Table):
     """Card profile of triggers that bring no credential; without it such jobs are held."""
     open_for_s: Annotated[int, Field(ge=1, le=315_360_000)] = 604_800
     """Seconds after which a job expires that has no end of its own."""
+    cards_per_minute: Annotated[int, Field(ge=0, le=10_000)] = 20
+    """Cards that one encoder starts in a minute at most, and as many for one requester; the others wait. 0: no limit."""
+    hand_over_s: Seconds = 30
+    """Seconds after which a route's `backup` encoders take over from encoders that are all offline."""
+    sequence_window: Annotated[int, Field(ge=2, le=1_000_000)] | None = None
+    """How many new cards a lock can skip before it knows the next one no more; the desk is warned before that."""
+
+
+class RouteSettings(Table):
+    """Which encoders make which cards.  Every condition that is given has to hold; `*` and `?` stand for any text."""
+
+    entrances: tuple[Label, ...] = ()
+    """The card opens one of these."""
+    spaces: tuple[Label, ...] = ()
+    """The trigger names one of these spaces."""
+    acs_systems: tuple[Label, ...] = ()
+    """The card belongs to one of these access systems."""
+    requesters: tuple[Label, ...] = ()
+    """One of these asks for it, as named under `requesters`."""
+    encoders: Annotated[tuple[Name, ...], Field(min_length=1)]
+    """Any of these encoders makes it."""
+    backup: tuple[Name, ...] = ()
+    """These take over when all of `encoders` are offline for `jobs.hand_over_s`."""
+
+
+class SigningSettings(Table):
+    """Signatures under incoming messages."""
+
+    required: bool = False
+    """Refuse whatever arrives over MQTT without the signature of one of `requesters`."""
+    window_s: Seconds = 86_400
+    """Seconds for which a signed message is good; within them a repetition is recognised by its id."""
+
+
+class RequesterSettings(Table):
+    """Somebody who signs messages."""
+
+    algorithm: Literal["ed25519", "hmac-sha256"]
+    """How the messages are signed."""
+    public_key: str | None = None
+    """For ed25519: the public key, base64 of its 32 bytes or PEM."""
+    key_file: SecretFile | None = None
+    """For hmac-sha256: file with the shared key."""
+    may: tuple[Verb, ...] = ("trigger", "cancel", "confirm", "retry", "claim", "job")
+    """What may be asked for."""
+
+    @model_validator(mode="after")
+    def _has_its_key(self) -> Self:
+        if (self.algorithm == "ed25519") != (self.public_key is not None) or (self.algorithm == "hmac-sha256") != (
+            self.key_file is not None
+        ):
+            refuse("has the wrong key: give public_key for ed25519, key_file for hmac-sha256")
+        return self
+
+
+class ControlSettings(Table):
+    """The control channel: HTTP on a Unix socket, for the command line and whatever runs on this machine."""
+
+    socket: File | None = None
+    """The socket; `control.sock` beside the store unless given.  Whoever may write to it may do everything."""
+
+
+class PrivacySettings(Table):
+    """What is kept of guests, and how."""
+
+    key_file: SecretFile | None = None
+    """File with 32 bytes (hex or base64) that guests' data and card contents are encrypted with in the store.
+
+    Unless given, a key is made beside the store at the first start: a backup of the store alone tells nothing then, a
+    stolen disk does.  A systemd credential bound to the machine protects that too."""
+    keep_personal_days: Annotated[int, Field(ge=0, le=3650)] = 30
+    """Days after the end of a job for which guests' data is kept."""
+    keep_history_days: Annotated[int, Field(ge=7, le=3650)] = 90
+    """Days for which ended jobs, their attempts and the ids of messages are kept."""
 
 
 class EncoderSettings(Table):
@@ -152,8 +228,24 @@ class Settings(Table):
     """The broker; without this table nothing is heard or told over MQTT."""
     jobs: JobsSettings = JobsSettings()
     """How cards come to be made."""
+    clock: Literal["auto", "synchronized", "trusted"] = "auto"
+    """When this machine's clock is believed; until then nothing is heard and no card is made.
+
+    `synchronized`: once the kernel says so.  `trusted`: always.  `auto`: always on a machine with a clock of its own,
+    once it is synchronized on one without."""
     encoders: Annotated[dict[Name, EncoderSettings], Field(min_length=1)]
     """The encoders on this desk, each under a name of its own."""
+    routes: tuple[RouteSettings, ...] = ()
+    """Which encoders make the cards of triggers that name none; the first that fits counts, one without conditions
+    fits all.  Without any route every encoder makes every card; what fits no route waits to be claimed."""
+    signing: SigningSettings = SigningSettings()
+    """Signatures under incoming messages."""
+    requesters: dict[Name, RequesterSettings] = {}
+    """Those who sign messages, each under the name that the history shows."""
+    control: ControlSettings = ControlSettings()
+    """The control channel."""
+    privacy: PrivacySettings = PrivacySettings()
+    """What is kept of guests, and how."""
     secrets: dict[Name, SecretFile] = {}
     """Files with secrets, each under the name by which a driver asks for it.
 
@@ -175,6 +267,27 @@ class Settings(Table):
             return mqtt
         return mqtt.model_copy(update={"client_id": f"encoder-bridge-{info.data['site']}-{info.data['desk']}"})
 
+    @field_validator("routes")
+    @classmethod
+    def _lead_somewhere(cls, routes: tuple[RouteSettings, ...], info: ValidationInfo) -> tuple[RouteSettings, ...]:
+        encoders = info.data.get("encoders", {})
+        for route in routes:
+            for name in (*route.encoders, *route.backup):
+                if encoders and name not in encoders:
+                    refuse(f"lead to an encoder that is not configured: use {', '.join(sorted(encoders))}")
+        return routes
+
+    @model_validator(mode="after")
+    def _can_be_signed(self) -> Self:
+        if self.signing.required and not self.requesters:
+            refuse("requires signatures without anybody to sign: add a table under requesters")
+        return self
+
+    @property
+    def control_socket(self) -> Path:
+        """Where the control channel listens."""
+        return self.control.socket or self.store.with_name("control.sock")
+
     @property
     def zone(self) -> ZoneInfo:
         """`time_zone` for calculations."""
@@ -193,6 +306,23 @@ class Settings(Table):
         """
         return secret_files.read(f"secrets.{name}", secret_files.named(name, self.secrets), self._credentials)
 
+    def privacy_key(self, path: Path) -> bytes:
+        """Read what `path`, the key of the store, holds.
+
+        Raises:
+            ConfigError: the file cannot be used.
+        """
+        return secret_files.read("privacy.key_file", path, self._credentials)
+
+    def requester_key(self, name: str) -> bytes:
+        """Read the key that a requester shares with us.
+
+        Raises:
+            ConfigError: its file cannot be used.
+        """
+        path = self.requesters[name].key_file
+        return secret_files.read(f"requesters.{name}.key_file", path, self._credentials) if path else b""
+
     def mqtt_password(self) -> bytes | None:
         """Read the password to log in to the broker with; None where none is configured.
 
@@ -204,5 +334,14 @@ class Settings(Table):
         return secret_files.read("mqtt.password_file", self.mqtt.password_file, self._credentials)
 
 
-TABLES: Mapping[str, type[Table]] = MappingProxyType({"mqtt": MqttSettings, "jobs": JobsSettings, "log": LogSettings})
+TABLES: Mapping[str, type[Table]] = MappingProxyType(
+    {
+        "mqtt": MqttSettings,
+        "jobs": JobsSettings,
+        "signing": SigningSettings,
+        "control": ControlSettings,
+        "privacy": PrivacySettings,
+        "log": LogSettings,
+    }
+)
 """The tables whose keys are all known."""

@@ -27,7 +27,7 @@ PREFIX = "ENCODER_BRIDGE_"
 FILE_VARIABLE = "ENCODER_BRIDGE_CONFIG"
 DEFAULT_FILE = Path("/etc/encoder-bridge/encoder-bridge.toml")
 
-_NAMED_TABLES = frozenset({"encoders", "secrets"})
+_NAMED_TABLES = frozenset({"encoders", "requesters", "secrets"})
 """Tables whose keys are names that somebody chose."""
 
 

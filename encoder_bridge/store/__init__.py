@@ -8,6 +8,9 @@ Afterwards `Store.take_news` tells what happened.  Times are milliseconds since 
 from __future__ import annotations
 
 from encoder_bridge.commits import Connection
+from encoder_bridge.sealing import Seal
+from encoder_bridge.store.cards import Cards
+from encoder_bridge.store.guests import Guests
 from encoder_bridge.store.ledger import Ledger, News, Rules
 from encoder_bridge.store.needs import Needs
 from encoder_bridge.store.outbox import Outbox
@@ -22,11 +25,13 @@ __all__ = ["News", "Rules", "Store"]
 class Store:
     """All operations over one open, prepared connection."""
 
-    def __init__(self, connection: Connection, rules: Rules) -> None:
-        ledger = Ledger(connection, rules)
+    def __init__(self, connection: Connection, rules: Rules, seal: Seal) -> None:
+        ledger = Ledger(connection, rules, seal)
         self.needs = Needs(ledger)
         self.work = Work(ledger)
         self.requests = Requests(ledger)
+        self.cards = Cards(ledger)
+        self.guests = Guests(ledger)
         self.outbox = Outbox(ledger)
         self.subscriptions = Subscriptions(ledger)
         self.retention = Retention(ledger)

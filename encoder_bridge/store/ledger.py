@@ -8,12 +8,16 @@ from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import Any
 
-from encoder_bridge import reports
+from encoder_bridge import reports, wire
 from encoder_bridge.commits import Connection
 from encoder_bridge.driver import Card
 from encoder_bridge.model import MOVES, OPEN, IllegalMove, Job, Problem, State
 from encoder_bridge.reports import Outgoing, ReplyAddress
+from encoder_bridge.routing import Route
+from encoder_bridge.sealing import Seal
 from encoder_bridge.store.rows import COLUMNS, to_job, to_json
+from encoder_bridge.store.sealed import Sealed
+from encoder_bridge.store.sequences import Sequences
 
 _SELECT = f"SELECT {COLUMNS} FROM job "  # noqa: S608 - a constant
 
@@ -22,13 +26,24 @@ _SELECT = f"SELECT {COLUMNS} FROM job "  # noqa: S608 - a constant
 class Rules:
     """What decides about a trigger, from the configuration."""
 
-    encoders: frozenset[str]
+    encoders: Mapping[str, str]
+    """Encoder name to driver name."""
+    routes: tuple[Route, ...] = ()
+    """Without any, every encoder makes every card."""
     default_profile: str | None = None
     max_open: int = 500
     open_for_ms: int = 7 * 86_400_000
     """How long a need without any end of its own stays open."""
+    cards_per_minute: int = 0
+    """So many cards one encoder, or one requester, starts at most; 0: no limit."""
+    sequence_window: int | None = None
+    """How many new cards a lock can skip."""
     zone: tzinfo
     """The property's."""
+    keep_personal_ms: int = 30 * 86_400_000
+    """Guests' data, after the end of its job."""
+    keep_history_ms: int = 90 * 86_400_000
+    """Jobs that have ended, their attempts and the ids of messages."""
 
 
 @dataclass(slots=True)
@@ -40,21 +55,24 @@ class News:
     outbox: bool = False
     withdrawn: set[tuple[int, int]] = field(default_factory=set)
     """Job and attempt, for which an encoder may still be asking for a card, and must not."""
-    jobs: dict[str, Job | None] = field(default_factory=dict)
-    """Access method to its newest job; None: that has ended, and the outbox tells it."""
+    jobs: dict[str, Job] = field(default_factory=dict)
+    """Access method to its newest job; of one that has ended the outbox tells as well."""
 
 
 class Ledger:
     """Jobs as rows, and every consequence of moving one."""
 
-    def __init__(self, connection: Connection, rules: Rules) -> None:
+    def __init__(self, connection: Connection, rules: Rules, seal: Seal) -> None:
         self.execute = connection.execute
         self.rules = rules
         self.news = News()
-        self.secrets_left_in_log = True  # nobody knows what the process before could not tidy up
+        self.sealed = Sealed(self.execute, seal)
+        self.sequences = Sequences(self.execute, rules.sequence_window)
         meta = dict(self.execute("SELECT name, value FROM meta").fetchall())
         self.digest_key = bytes.fromhex(meta["digest_key"])
-        self._store_id: str = meta["store_id"]
+        self.store_id: str = meta["store_id"]
+        self.operator: str | None = meta.get("operator")
+        """Who is at the desk."""
         self._open: int | None = None
 
     def take_news(self) -> News | None:
@@ -124,7 +142,9 @@ class Ledger:
         if ended:
             if self._open is not None:
                 self._open -= 1
-            self.drop_contents(job.job_id)
+            self.sealed.forget_data(job.job_id)
+            if to is not State.ISSUED:
+                self.sequences.take_back(job.job_id)
         if (job.state is State.WAITING_FOR_CARD and to is not State.WRITING) or (job.state is State.UNSURE and ended):
             self.news.withdrawn.add((job.job_id, job.attempt))
         moved = self.job(job.job_id)
@@ -140,13 +160,8 @@ class Ledger:
         message = f"{problem.message} {which} may carry it all the same: destroy that card."
         return self.move(job, State.FAILED, now, error=Problem(type=problem.type, message=message))
 
-    def drop_contents(self, job_id: int) -> None:
-        """Delete what the trigger brought for the card, and note that the write-ahead log still has it."""
-        gone = self.execute("DELETE FROM contents WHERE job_id = ? RETURNING 1", (job_id,)).fetchall()
-        self.secrets_left_in_log = self.secrets_left_in_log or bool(gone)
-
-    def restate(self, job: Job, problem: Problem) -> None:
-        """Give the present state another reason."""
+    def restate(self, job: Job, problem: Problem | None) -> None:
+        """Give the present state another reason, or none."""
         self.execute("UPDATE job SET error = ? WHERE job_id = ?", (to_json(problem), job.job_id))
         self.news.queue = True
         self.news.jobs[job.access_method_id] = self.job(job.job_id)
@@ -160,10 +175,12 @@ class Ledger:
         encoder: str | None = None,
         card: Card | None = None,
         detail: Mapping[str, str] | None = None,
+        operator: str | None = None,
     ) -> None:
-        """Add a line to the attempts log."""
+        """Add a line to the attempts log; `operator` is who is at the desk unless somebody else asked for this."""
         self.execute(
-            "INSERT INTO attempt (job_id, attempt, at, what, encoder, card, detail) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            """INSERT INTO attempt (job_id, attempt, at, what, encoder, card, detail, requester, operator)
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)""",
             (
                 job.job_id,
                 job.attempt,
@@ -172,8 +189,16 @@ class Ledger:
                 encoder or job.encoder,
                 card.uid if card else None,
                 json.dumps(dict(detail)) if detail else None,
+                job.requester,
+                operator or self.operator,
             ),
         )
+
+    def answer(self, verb: str, response: wire.Response, reply: ReplyAddress | None, now: int) -> wire.Response:
+        """Put an answer into the outbox; without an address whoever asked takes it from here."""
+        if reply is not None:
+            self.send(reports.answer(verb, response, reply), now)
+        return response
 
     def send(self, message: Outgoing, now: int) -> None:
         """Put a message into the outbox."""
@@ -189,11 +214,12 @@ class Ledger:
         if reports.worth_an_event(job.state):
             if job.state is State.ISSUED and self.is_deleted(job.access_method_id):
                 job = reports.being_deleted(job)
-            self.send(reports.event(job, store_id=self._store_id, now=now), now)
+            self.send(reports.event(job, store_id=self.store_id, now=now), now)
             self._answer_all(job, now)
         if ended:
             self.send(reports.job_state(job), now)
-        self.news.jobs[job.access_method_id] = None if ended else job
+        # A successor that is open already is what the world wants to know; `added` and `move` tell it as it stands.
+        self.news.jobs[job.access_method_id] = (self.newest_open(job.access_method_id) if ended else None) or job
 
     def _answer_all(self, job: Job, now: int) -> None:
         """Answer everybody who asked for this job and named an address."""
@@ -202,4 +228,9 @@ class Ledger:
             (job.job_id,),
         ).fetchall()
         for event_id, topic, correlation in waiting:
-            self.send(reports.final_response(job, event_id, ReplyAddress(topic=topic, correlation=correlation)), now)
+            self.answer(
+                "trigger",
+                reports.final_response(job, event_id),
+                ReplyAddress(topic=topic, correlation=correlation),
+                now,
+            )

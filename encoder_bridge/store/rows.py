@@ -11,14 +11,15 @@ from encoder_bridge.model import Job, Problem, State
 
 COLUMNS = (
     "job_id, access_method_id, state, attempt, encoder, event_id, is_reissue, created_at, state_at, expires_at, "
-    "issued_at, error, intent, receipt, origin"
+    "issued_at, requester, sequence, error, intent, receipt, origin, route, warnings"
 )
 
 
 def to_job(row: tuple[Any, ...]) -> Job:
     """Read one row of `COLUMNS`."""
     (job_id, method, state, attempt, encoder, event_id, is_reissue, created, since, expires, issued) = row[:11]
-    error, intent, receipt, origin = (json.loads(text) if text else None for text in row[11:])
+    requester, sequence = row[11:13]
+    error, intent, receipt, origin, route, warnings = (json.loads(text) if text else None for text in row[13:])
     return Job(
         job_id=job_id,
         access_method_id=method,
@@ -32,10 +33,19 @@ def to_job(row: tuple[Any, ...]) -> Job:
         expires_at=expires,
         issued_at=issued,
         error=Problem(**error) if error else None,
-        intent=Intent(card=_card(intent["card"]), note=intent["note"]) if intent else None,
+        intent=to_intent(intent) if intent else None,
         receipt=_receipt(receipt) if receipt else None,
         origin=origin or {},
+        warnings=tuple(Problem(**warning) for warning in warnings or ()),
+        requester=requester,
+        sequence=sequence,
+        route=tuple(route) if route is not None else None,
     )
+
+
+def to_intent(value: dict[str, Any]) -> Intent:
+    """Read an intent from its JSON."""
+    return Intent(card=_card(value["card"]), note=value["note"])
 
 
 def to_json(value: Problem | Intent | Receipt | None) -> str | None:

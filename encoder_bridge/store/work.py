@@ -2,50 +2,46 @@
 
 from __future__ import annotations
 
-import base64
 import json
+from collections.abc import Sequence, Set
 from dataclasses import asdict
 from datetime import datetime
 from enum import StrEnum
 
+from encoder_bridge import texts
 from encoder_bridge.driver import Credential, Intent, Receipt
 from encoder_bridge.model import BEGUN, Assignment, Job, Problem, State, to_ms
+from encoder_bridge.sealing import Unreadable
+from encoder_bridge.store.cards import Cards
 from encoder_bridge.store.ledger import Ledger
-from encoder_bridge.store.needs import CONFIRMATION_REQUIRED, PROFILE_MISSING
+from encoder_bridge.store.opening import Opening
+from encoder_bridge.store.pace import Pace
 from encoder_bridge.store.rows import to_json
 
-_CLAIMABLE = """
-    WHERE open AND (state = 'unsure' OR (state = 'queued' AND expires_at > ?2)) AND (encoder IS NULL OR encoder = ?1)
+_MAY_SERVE = """
+    (encoder = ?1 OR (encoder IS NULL AND (route IS NULL OR ?1 IN (SELECT value FROM json_each(route)))))
+"""
+_CLAIMABLE = f"""
+    WHERE open AND (state = 'unsure' OR (state = 'queued' AND expires_at > ?2)) AND {_MAY_SERVE}
       AND (not_before <= ?2 OR not_before > ?2 + 120000) -- a pause is a minute at most: the clock was put back
       AND NOT EXISTS (SELECT 1 FROM job AS older
                       WHERE older.access_method_id = job.access_method_id AND older.open AND older.job_id < job.job_id)
-    ORDER BY place, job_id LIMIT 1
-"""
-_READY_LATER = """
+    ORDER BY place, job_id LIMIT ?3
+"""  # noqa: S608 - a constant
+_READY_LATER = f"""
     SELECT min(not_before) FROM job
-    WHERE open AND state IN ('queued', 'unsure') AND not_before > ?2 AND (encoder IS NULL OR encoder = ?1)
-"""
+    WHERE open AND state IN ('queued', 'unsure') AND not_before > ?2 AND {_MAY_SERVE}
+"""  # noqa: S608 - a constant
 _MET_MEANWHILE = """
     SELECT 1 FROM job JOIN method USING (access_method_id)
     WHERE job_id = ? AND known_at >= intended_at AND method.issued_at >= ifnull(occurred_at, 0)
 """
-_TO_BE_LOOKED_AT = """
-    SELECT 1 FROM job WHERE open AND job_id != ? AND state IN ('writing', 'unsure') AND intent ->> '$.card.uid' = ?
-"""
-_LAST_ISSUED_ON = "SELECT access_method_id, credential FROM job WHERE card_uid = ? ORDER BY issued_at DESC LIMIT 1"
-_ENCODER_GONE = Problem(
-    type="encoder_gone",
-    message="Its card may be half written and its encoder is not configured any more: add it again or cancel the job.",
-)
-_INTERRUPTED = Problem(
-    type="encoding_interrupted",
-    message="The bridge was stopped while it wrote: lay the same card down again, do not hand it out.",
-)
-_EXPIRED = Problem(type="validity_past", message="The time for this card has passed; none was made.")
-_DELETED = Problem(type="credential_deleted", message="The access method was deleted.")
+_LOOKED_THROUGH = 100
+"""So many jobs are looked through for one whose requester is not over the limit."""
 _RETRY_MS = 60_000
 """Pause before a card is looked at again for which this device has no use."""
-_STALE = Problem(type="stale", message="The card that was being written already answers this need.")
+_PASSING = frozenset({"encoder_offline", "handed_over", "rate_limited", "interrupted"})
+"""Reasons to wait that are over once an encoder takes the job."""
 
 
 class Verdict(StrEnum):
@@ -67,6 +63,9 @@ class Work:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
+        self._opening = Opening(ledger)
+        self._cards = Cards(ledger)
+        self._pace = Pace(ledger)
         self._execute = ledger.execute
 
     def claim(self, encoder: str, now: int) -> tuple[Assignment | None, int | None]:
@@ -77,17 +76,21 @@ class Work:
         Returns:
             the assignment, or None and the moment at which a job becomes ready by itself.
         """
-        found = self._ledger.jobs(_CLAIMABLE, (encoder, now))
-        if not found:
-            (ready,) = self._execute(_READY_LATER, (encoder, now)).fetchone()
+        job, ready = self._next(encoder, now)
+        if job is None:
             return None, ready
-        job = found[0]
         self._execute("UPDATE job SET attempt = attempt + 1 WHERE job_id = ?", (job.job_id,))
+        self._ledger.sequences.mint(job.job_id, now)
+        try:
+            credential = self._credential(self._ledger.job(job.job_id))
+        except Unreadable:
+            self._set_aside(job, now)
+            return self.claim(encoder, now)
         if job.state is State.QUEUED:
-            self._ledger.move(job, State.WAITING_FOR_CARD, now, error=job.error)
+            self._ledger.move(job, State.WAITING_FOR_CARD, now, error=_lasting(job.error))
         job = self._ledger.job(job.job_id)
         self._ledger.log(job, "resumed" if job.intent else "prompted", now, encoder=encoder)
-        return Assignment(job=job, credential=self._credential(job)), None
+        return Assignment(job=job, credential=credential), None
 
     def intend(self, job: Job, encoder: str, intent: Intent, now: int) -> Verdict:
         """Put on disk that a card is about to be changed, if it may be."""
@@ -97,8 +100,11 @@ class Work:
         if current.state is State.WAITING_FOR_CARD and current.expires_at <= now:
             return Verdict.OFF
         uid = intent.card.uid if intent.card else None
-        if current.state is not State.WRITING and uid is not None and self._is_in_use(uid, job, now):
+        if current.state is not State.WRITING and uid is not None and self._cards.is_in_use(uid, job, now):
             return Verdict.CARD_IN_USE
+        if current.state is State.WAITING_FOR_CARD:
+            self._ledger.sequences.spend(job.job_id, now)
+            self._pace.note(encoder, job.requester, now)
         self._execute(
             "UPDATE job SET intent = ?, encoder = ?, intended_at = ifnull(intended_at, ?) WHERE job_id = ?",
             (to_json(intent), encoder, now, job.job_id),
@@ -108,8 +114,8 @@ class Work:
         self._ledger.log(current, "intended", now, encoder=encoder, card=intent.card, detail=intent.note)
         return Verdict.GO
 
-    def issue(self, job: Job, receipt: Receipt, now: int) -> bool:
-        """End a job with a card that carries it.
+    def issue(self, job: Job, receipt: Receipt, now: int, *, warnings: Sequence[Problem] = ()) -> bool:
+        """End a job with a card that carries it, and with what people should know of that card.
 
         Returns:
             False: the job had ended otherwise.
@@ -121,9 +127,16 @@ class Work:
         if current.state is State.WAITING_FOR_CARD:
             current = self._ledger.move(current, State.WRITING, now)
         self._execute(
-            "UPDATE job SET receipt = ?, issued_at = ?, card_uid = ? WHERE job_id = ?",
-            (to_json(receipt), now, receipt.card.uid if receipt.card else None, job.job_id),
+            "UPDATE job SET receipt = ?, issued_at = ?, card_uid = ?, warnings = ? WHERE job_id = ?",
+            (
+                to_json(receipt),
+                now,
+                receipt.card.uid if receipt.card else None,
+                json.dumps([asdict(warning) for warning in (*current.warnings, *warnings)]),
+                job.job_id,
+            ),
         )
+        self._ledger.sequences.issued(job.job_id, self._valid_from(job, now))
         self._ledger.move(current, State.ISSUED, now)
         self._judge_successors(current, now)
         return True
@@ -181,7 +194,7 @@ class Work:
         )
         current = self._ledger.move(current, State.QUEUED, now, error=problem)
         if self._ledger.is_deleted(job.access_method_id):
-            self._ledger.give_up(current, _DELETED, now)
+            self._ledger.give_up(current, texts.problem("credential_deleted"), now)
         elif met:
             self._ledger.move(current, State.ISSUED_ELSEWHERE, now)
 
@@ -194,7 +207,7 @@ class Work:
         """Let go of an attempt that ended in no way of its own: what is not settled is asked for again or in doubt."""
         current = self._ledger.current(job, {State.WAITING_FOR_CARD, State.WRITING})
         if current and current.state is State.WRITING:
-            self._unsure(current, _INTERRUPTED, now)
+            self._unsure(current, texts.problem("encoding_interrupted"), now)
         elif current:
             self._ledger.move(current, State.QUEUED, now, error=current.error)
 
@@ -212,13 +225,15 @@ class Work:
         interrupted = self._ledger.jobs("WHERE open AND state = 'writing'")
         for job in interrupted:
             self._ledger.log(job, "interrupted", now)
-            self._unsure(job, _INTERRUPTED, now)
-        self._unbind()
+            self._unsure(job, texts.problem("encoding_interrupted"), now)
+        self._cards.recover(now)
+        self._ledger.sealed.seal_all()
+        self._bind_again(now)
         profile = self._ledger.rules.default_profile
         if profile:
             for job in self._ledger.jobs("WHERE open AND state = 'held'"):
                 self._execute("UPDATE job SET profile = ifnull(profile, ?) WHERE job_id = ?", (profile, job.job_id))
-                if job.error and job.error.type == PROFILE_MISSING.type:
+                if job.error and job.error.type == "profile_missing":
                     self._ledger.move(job, State.QUEUED, now)
         return len(interrupted)
 
@@ -229,35 +244,88 @@ class Work:
             the next moment at which there is something to expire.
         """
         for job in self._ledger.jobs("WHERE open AND expires_at <= ? AND state NOT IN ('writing', 'unsure')", (now,)):
-            self._ledger.move(job, State.EXPIRED, now, error=_EXPIRED)
+            self._ledger.move(job, State.EXPIRED, now, error=texts.problem("validity_past"))
         (soonest,) = self._execute("SELECT min(expires_at) FROM job WHERE open AND expires_at > ?", (now,)).fetchone()
         return None if soonest is None else int(soonest)
 
-    def _unbind(self) -> None:
-        configured = self._ledger.rules.encoders
-        for job in self._ledger.jobs("WHERE open AND encoder IS NOT NULL"):
-            if job.encoder in configured:
-                continue
-            self._ledger.log(job, "encoder_gone", job.state_at)
-            if job.state is State.UNSURE:
-                self._ledger.restate(job, _ENCODER_GONE)
-            else:
-                self._execute("UPDATE job SET encoder = NULL WHERE job_id = ?", (job.job_id,))
+    def reconsider(self, offline: Set[str], dead: Set[str], now: int) -> None:
+        """Say of queued jobs that they wait for encoders that are offline, and hand over those that waited long.
 
-    def _is_in_use(self, uid: str, job: Job, now: int) -> bool:
-        """Whether a card must not be overwritten for this job."""
-        if self._execute(_TO_BE_LOOKED_AT, (job.job_id, uid)).fetchone():
-            return True
-        last = self._execute(_LAST_ISSUED_ON, (uid,)).fetchone()
-        if last is None or last[0] == job.access_method_id or self._ledger.is_deleted(last[0]):
+        Args:
+            offline: the encoders that cannot be reached.
+            dead: those that could not for so long that others take over.
+            now: the present.
+        """
+        for job in self._ledger.jobs("WHERE open AND state = 'queued'"):
+            mine = {job.encoder} if job.encoder else set(job.route or self._ledger.rules.encoders)
+            says_so = job.error is not None and job.error.type == "encoder_offline"
+            if job.encoder is None and mine <= dead and self._hand_over(job, now):
+                continue
+            if mine <= offline and not says_so:
+                self._ledger.restate(job, texts.problem("encoder_offline", encoders=", ".join(sorted(mine))))
+            elif says_so and not mine <= offline:
+                self._ledger.restate(job, None)
+
+    def _hand_over(self, job: Job, now: int) -> bool:
+        (backup,) = self._execute("SELECT backup FROM job WHERE job_id = ?", (job.job_id,)).fetchone()
+        if backup is None:
             return False
-        ends_at = json.loads(last[1])["ends_at"]
-        return ends_at is not None and to_ms(datetime.fromisoformat(ends_at)) > now
+        route = [*(job.route or ()), *json.loads(backup)]
+        self._execute("UPDATE job SET route = ?, backup = NULL WHERE job_id = ?", (json.dumps(route), job.job_id))
+        self._ledger.log(job, "handed_over", now, detail={"to": backup})
+        self._ledger.restate(job, texts.problem("handed_over"))
+        return True
+
+    def _next(self, encoder: str, now: int) -> tuple[Job | None, int | None]:
+        """The job whose turn it is at this encoder, or when there may be one."""
+        paced_until = self._pace.of_encoder(encoder, now)
+        hurried = self._pace.requesters(now)
+        limit = _LOOKED_THROUGH if paced_until or hurried else 1
+        for job in self._ledger.jobs(_CLAIMABLE, (encoder, now, limit)):
+            until = paced_until or hurried.get(job.requester)
+            if job.state is State.UNSURE or until is None:  # a card that is looked at again is no other card
+                return job, None
+            if job.error is None or job.error.type != "rate_limited":
+                self._ledger.restate(job, texts.problem("rate_limited", limit=self._ledger.rules.cards_per_minute))
+        (ready,) = self._execute(_READY_LATER, (encoder, now)).fetchone()
+        return None, min((at for at in (ready, paced_until, *hurried.values()) if at), default=None)
+
+    def _set_aside(self, job: Job, now: int) -> None:
+        """What was sealed with another key cannot be put onto a card."""
+        problem = texts.problem("contents_missing")
+        self._execute("UPDATE job SET not_before = ? WHERE job_id = ?", (now + _RETRY_MS, job.job_id))
+        if job.state is State.UNSURE:
+            self._ledger.restate(job, problem)
+        else:
+            self._ledger.move(job, State.HELD, now, error=problem)
+
+    def _bind_again(self, now: int) -> None:
+        """Look at who may serve the open jobs in a configuration that may be another one by now."""
+        configured = self._ledger.rules.encoders
+        for job in self._ledger.jobs("WHERE open"):
+            if job.encoder is not None and job.encoder not in configured:
+                self._ledger.log(job, "encoder_gone", job.state_at)
+                if job.state is State.UNSURE:
+                    self._ledger.restate(job, texts.problem("encoder_gone"))
+                    continue
+                self._execute("UPDATE job SET encoder = NULL WHERE job_id = ?", (job.job_id,))
+            elif job.encoder is not None:
+                continue
+            has_route = self._opening.route_again(job)
+            if not has_route and job.state is State.QUEUED:
+                self._ledger.move(job, State.HELD, now, error=texts.problem("no_route"))
+            elif has_route and job.state is State.HELD and job.error and job.error.type == "no_route":
+                self._ledger.move(job, State.QUEUED, now)
+
+    def _valid_from(self, job: Job, now: int) -> int:
+        (text,) = self._execute("SELECT credential FROM job WHERE job_id = ?", (job.job_id,)).fetchone()
+        starts_at = json.loads(text)["starts_at"]
+        return max(now, to_ms(datetime.fromisoformat(starts_at))) if starts_at else now
 
     def _unsure(self, job: Job, problem: Problem, now: int) -> None:
         job = self._ledger.move(job, State.UNSURE, now, error=problem)
         if self._ledger.is_deleted(job.access_method_id):
-            self._ledger.give_up(job, _DELETED, now)
+            self._ledger.give_up(job, texts.problem("credential_deleted"), now)
 
     def _judge_successors(self, issued: Job, now: int) -> None:
         """A need that came while its card was written stands only if it arose after the contents were fixed."""
@@ -272,30 +340,30 @@ class Work:
             self._execute("UPDATE job SET is_reissue = 1 WHERE job_id = ?", (job_id,))
             job = self._ledger.job(job_id)
             if occurred is not None and occurred <= fixed_at:
-                self._ledger.move(job, State.SUPERSEDED, now, error=_STALE)
+                self._ledger.move(job, State.SUPERSEDED, now, error=texts.problem("stale"))
             elif occurred is None and job.state is State.HELD:
-                self._ledger.restate(job, CONFIRMATION_REQUIRED)
+                self._ledger.restate(job, texts.problem("confirmation_required"))
             elif occurred is None:
-                self._ledger.move(job, State.HELD, now, error=CONFIRMATION_REQUIRED)
+                self._ledger.move(job, State.HELD, now, error=texts.problem("confirmation_required"))
 
     def _credential(self, job: Job) -> Credential:
-        profile, text, fields, data = self._execute(
-            """SELECT profile, credential, fields, data FROM job LEFT JOIN personal USING (job_id)
-               LEFT JOIN contents USING (job_id) WHERE job.job_id = ?""",
-            (job.job_id,),
-        ).fetchone()
+        profile, text = self._execute("SELECT profile, credential FROM job WHERE job_id = ?", (job.job_id,)).fetchone()
         plain = json.loads(text)
         return Credential(
             access_method_id=job.access_method_id,
             profile=profile,
-            sequence=job.job_id,
+            sequence=job.sequence or 0,
             joins=plain["joins"],
             entrances=tuple(plain["entrances"]),
             starts_at=self._local(plain["starts_at"]),
             ends_at=self._local(plain["ends_at"]),
-            fields=json.loads(fields) if fields else {},
-            data={name: base64.b64decode(value) for name, value in json.loads(data).items()} if data else {},
+            fields=self._ledger.sealed.fields(job.job_id),
+            data=self._ledger.sealed.data(job.job_id),
         )
 
     def _local(self, moment: str | None) -> datetime | None:
         return datetime.fromisoformat(moment).astimezone(self._ledger.rules.zone) if moment else None
+
+
+def _lasting(problem: Problem | None) -> Problem | None:
+    return None if problem and problem.type in _PASSING else problem

@@ -74,8 +74,9 @@ def log(type: str, /, **values: object) -> str:  # noqa: A002 - the name it has 
 
 
 def problem(type: str, /, **values: object) -> Problem:  # noqa: A002 - the name it has in every message
-    """Return the problem of this type, with the sentence of `log`."""
-    return Problem(type=type, message=log(type, **values))
+    """Return the problem of this type, with the sentence of `log` and the values for that of `clerk`."""
+    known = {name: str(value) for name, value in values.items() if value is not None}
+    return Problem(type=type, message=log(type, **values), values=known)
 
 
 def prompt(name: str, /, **values: object) -> str:

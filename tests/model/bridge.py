@@ -11,6 +11,7 @@ from typing import TypeVar
 from encoder_bridge.board import Board
 from encoder_bridge.commits import Connection
 from encoder_bridge.dispatcher import Dispatcher
+from encoder_bridge.sealing import Seal
 from encoder_bridge.sqlite import open_store
 from encoder_bridge.station import Equipment, Station
 from encoder_bridge.store import Rules, Store
@@ -50,7 +51,7 @@ class Bridge:
             """CREATE TEMP TRIGGER watch AFTER UPDATE OF state ON main.job WHEN old.state != new.state
                BEGIN SELECT moved(new.job_id, old.state, new.state); END"""
         )
-        self.store = Store(self.connection, rules)
+        self.store = Store(self.connection, rules, Seal(bytes(32)))
         self._running = self._loop.create_task(self._run())
         self._loop.spin(1)
 

@@ -96,7 +96,7 @@ class Days(RuleBasedStateMachine):
 
     def start(self, now: int) -> None:
         rules = Rules(
-            encoders=frozenset(ENCODERS),
+            encoders=dict.fromkeys(ENCODERS, "one"),
             default_profile=self.reference.default_profile,
             max_open=MAX_OPEN,
             open_for_ms=OPEN_FOR_MS,

@@ -21,7 +21,7 @@ from .bridge import START, Bridge
 from .plastic import CARD_CHANGED, NO_CARD_CHANGED, World
 
 SETTLED_S = 120
-RULES = Rules(encoders=frozenset({"left", "right"}), default_profile="room", zone=UTC)
+RULES = Rules(encoders={"left": "one", "right": "one"}, default_profile="room", zone=UTC)
 
 
 @pytest.fixture

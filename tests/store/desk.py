@@ -15,9 +15,9 @@ from encoder_bridge.commits import Connection
 from encoder_bridge.driver import Card, Evidence, Intent, Receipt
 from encoder_bridge.model import Assignment, Job, Problem, State, iso
 from encoder_bridge.reports import ReplyAddress
+from encoder_bridge.sealing import Seal
 from encoder_bridge.sqlite import open_store
 from encoder_bridge.store import Rules, Store
-from encoder_bridge.store.needs import Answer
 from encoder_bridge.store.work import Verdict
 
 P = ParamSpec("P")
@@ -27,7 +27,8 @@ MINUTE = 60_000
 DAY = 86_400_000
 START = 1_750_000_000_000
 CARD = Card(technology="test", uid="04aa")
-RULES = Rules(encoders=frozenset({"left", "right"}), default_profile="room", max_open=100, zone=UTC)
+SEAL = Seal(bytes(range(32)))
+RULES = Rules(encoders={"left": "one", "right": "one"}, default_profile="room", max_open=100, zone=UTC)
 
 
 class Desk:
@@ -45,7 +46,7 @@ class Desk:
         self.path = path
         self.now = now
         self.connection = open_store(path, connect)
-        self.store = Store(self.connection, rules)
+        self.store = Store(self.connection, rules, SEAL)
         self._numbers = itertools.count(1) if numbers is None else numbers
 
     def close(self) -> None:
@@ -68,18 +69,18 @@ class Desk:
 
     # What comes in.
 
-    def send(self, event_type: str, method: str = "m1", *, reply_to: str | None = None, **fields: Any) -> Answer:
+    def send(self, event_type: str, method: str = "m1", *, reply_to: str | None = None, **fields: Any) -> wire.Response:
         body = {"event_id": f"e{next(self._numbers)}", "event_type": f"access_method.{event_type}", **fields}
         trigger = wire.Trigger.model_validate({"access_method_id": method, **body})
         return self.do(self.store.needs.accept, trigger, ReplyAddress(topic=reply_to), self.now)
 
-    def need(self, method: str = "m1", *, at: int | None = None, **fields: Any) -> Answer:
+    def need(self, method: str = "m1", *, at: int | None = None, **fields: Any) -> wire.Response:
         """A card is required; `at` is when the need arose."""
         if at is not None:
             fields["occurred_at"] = iso(at)
         return self.send("card_encoding_required", method, **fields)
 
-    def delete(self, method: str = "m1") -> Answer:
+    def delete(self, method: str = "m1") -> wire.Response:
         return self.send("deleted", method)
 
     def request(self, verb: str, method: str = "m1") -> dict[str, Any]:

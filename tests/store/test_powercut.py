@@ -23,7 +23,7 @@ from encoder_bridge.reports import ReplyAddress
 from encoder_bridge.sqlite import open_store
 from encoder_bridge.store import Store
 
-from .desk import MINUTE, START, credential, rules
+from .desk import SEAL, MINUTE, START, credential, rules
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -186,7 +186,7 @@ def lived(folder: Path, *, synchronous: str, steps: int, seed: int = 20240229) -
     async def live() -> None:
         connection = open_store(witness.path, lambda _: witness)
         connection.execute("PRAGMA wal_autocheckpoint = 40")
-        store = Store(connection, rules(max_open=8))
+        store = Store(connection, rules(max_open=8), SEAL)
         commits = Commits(
             connection,
             take_news=store.take_news,
@@ -248,7 +248,7 @@ def cut_everywhere(witness: Witness, folder: Path, *, every: int = 1) -> Tally:
 
 
 def recovers(survivor: Connection, told: set[str], tally: Tally) -> None:
-    store = Store(survivor, rules())
+    store = Store(survivor, rules(), SEAL)
     ledger = store.work._ledger
     before = ledger.jobs("ORDER BY job_id")
     ((store_id,),) = survivor.execute("SELECT value FROM meta WHERE name = 'store_id'").fetchall()

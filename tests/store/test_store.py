@@ -17,10 +17,9 @@ from encoder_bridge.driver import Card, Evidence, Intent, Receipt
 from encoder_bridge.errors import MalformedMessage, StoreError
 from encoder_bridge.model import MOVES, OPEN, IllegalMove, Job, Problem, State, iso
 from encoder_bridge.reports import ReplyAddress
-from encoder_bridge.store.retention import KEEP_MS
 from encoder_bridge.store.work import Verdict
 
-from .desk import CARD, DAY, MINUTE, START, Desk, credential, rules
+from .desk import CARD, DAY, MINUTE, RULES, START, Desk, credential, rules
 
 HOUR = 60 * MINUTE
 
@@ -674,7 +673,7 @@ def test_a_card_keeps_its_sequence_number_in_every_attempt(desk: Desk) -> None:
 def test_every_job_has_a_higher_sequence_number_even_when_older_ones_are_forgotten(desk: Desk) -> None:
     desk.need()
     desk.issue(desk.begin())
-    desk.now += KEEP_MS + 1
+    desk.now += RULES.keep_history_ms + 1
     desk.need("m2")
     desk.do(desk.store.retention.prune, desk.now)
     assert [job.access_method_id for job in desk.jobs()] == ["m2"]
@@ -955,7 +954,7 @@ def test_what_ended_90_days_ago_is_forgotten_and_what_is_open_is_not(desk: Desk)
     unsure = desk.claim().job
     desk.intend(unsure, card=OTHER_CARD)
     desk.doubt(unsure)
-    desk.now += KEEP_MS
+    desk.now += RULES.keep_history_ms
     desk.need("fresh")
     desk.do(desk.store.retention.prune, desk.now)
     assert len(desk.jobs()) == 4, "90 days are not over yet"
@@ -971,7 +970,7 @@ def test_what_ended_90_days_ago_is_forgotten_and_what_is_open_is_not(desk: Desk)
 def test_ids_are_known_for_90_days(desk: Desk) -> None:
     desk.need(event_id="one", at=START)
     desk.issue(desk.begin())
-    desk.now += KEEP_MS
+    desk.now += RULES.keep_history_ms
     desk.do(desk.store.retention.prune, desk.now)
     assert desk.need(event_id="one", at=START).status == "duplicate"
 
@@ -980,7 +979,7 @@ def test_a_report_nobody_has_heard_yet_is_kept_whatever_its_age(desk: Desk) -> N
     desk.need()
     desk.issue(desk.begin())
     before = desk.store.outbox.pending(100)
-    desk.do(desk.store.retention.prune, desk.now + 2 * KEEP_MS)
+    desk.do(desk.store.retention.prune, desk.now + 2 * RULES.keep_history_ms)
     assert desk.store.outbox.pending(100) == before
 
 
@@ -1030,10 +1029,10 @@ def test_the_card_that_was_intended_is_named_while_it_is_unsure(desk: Desk) -> N
 
 
 def test_a_job_whose_encoder_is_not_configured_any_more_may_go_to_any(path: Path) -> None:
-    desk = Desk(path, rules(encoders=frozenset({"left", "old"})))
+    desk = Desk(path, rules(encoders={"left": "one", "old": "one"}))
     desk.need(encoder="old")
     desk.close()
-    desk = Desk(path, rules(encoders=frozenset({"left"})))
+    desk = Desk(path, rules(encoders={"left": "one"}))
     assert desk.nothing_to_claim("left")
     desk.do(desk.store.work.recover, desk.now)
     assert not desk.nothing_to_claim("left")
@@ -1111,7 +1110,7 @@ def test_a_word_to_a_job_that_has_ended_says_so(desk: Desk) -> None:
 
 def test_a_clock_far_ahead_of_the_last_message_makes_nothing_forgotten(desk: Desk) -> None:
     desk.send("deleted", "gone")
-    desk.do(desk.store.retention.prune, desk.now + KEEP_MS + 1)
+    desk.do(desk.store.retention.prune, desk.now + RULES.keep_history_ms + 1)
     assert desk.need("gone").status == "rejected"
 
 
@@ -1141,11 +1140,11 @@ def test_an_attempt_that_ended_in_no_way_of_its_own_is_let_go_of(desk: Desk) -> 
 
 
 def test_an_unsure_job_whose_encoder_is_gone_says_so(path: Path) -> None:
-    desk = Desk(path, rules(encoders=frozenset({"left"})))
+    desk = Desk(path, rules(encoders={"left": "one"}))
     desk.need()
     desk.doubt(desk.begin())
     desk.close()
-    desk = desk.again(rules(encoders=frozenset({"right"})))
+    desk = desk.again(rules(encoders={"right": "one"}))
     desk.do(desk.store.work.recover, desk.now)
     error = desk.job(1).error
     assert error is not None

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from encoder_bridge import wire
 from encoder_bridge.errors import MalformedMessage
 from encoder_bridge.reports import ReplyAddress
+from encoder_bridge.sealing import Seal
 from encoder_bridge.sqlite import open_store
 from encoder_bridge.store import Rules, Store
 
@@ -89,8 +90,8 @@ class Inbox:
 
     def __init__(self, folder: Path) -> None:
         self.connection = open_store(folder / "jobs.sqlite")
-        rules = Rules(encoders=frozenset({"desk-1"}), default_profile="guest", zone=ZoneInfo("UTC"))
-        self._store = Store(self.connection, rules)
+        rules = Rules(encoders={"desk-1": "one"}, default_profile="guest", zone=ZoneInfo("UTC"))
+        self._store = Store(self.connection, rules, Seal(bytes(32)))
 
     def take(self, payload: bytes) -> str | None:
         """The refusal, or None."""

@@ -16,6 +16,7 @@ from encoder_bridge.broker import Broker as Address
 from encoder_bridge.commits import Commits
 from encoder_bridge.local import LocalReporter
 from encoder_bridge.reports import Outgoing, ReplyAddress
+from encoder_bridge.sealing import Seal
 from encoder_bridge.sqlite import open_store
 from encoder_bridge.store import News, Store
 from encoder_bridge.telling import Teller
@@ -39,7 +40,7 @@ def test_a_job_that_ends_while_stopping_is_told_before_the_process_ends(
 @asynccontextmanager
 async def open_commits(path: Path, hearers: list[Callable[[News], None]]) -> AsyncIterator[tuple[Store, Commits]]:
     connection = open_store(path)
-    store = Store(connection, RULES)
+    store = Store(connection, RULES, Seal(bytes(32)))
     commits = Commits(
         connection,
         take_news=store.take_news,

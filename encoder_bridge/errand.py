@@ -1,0 +1,207 @@
+"""One errand for a person: read the card that lies there, or blank it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any
+
+from encoder_bridge import texts, wire
+from encoder_bridge.attempt import broken, gone, hung
+from encoder_bridge.board import Board
+from encoder_bridge.call import Call
+from encoder_bridge.commits import Commits
+from encoder_bridge.desk import CallDesk, Clock, ErasingDesk, ReadingDesk, is_plain
+from encoder_bridge.driver import (
+    Contents,
+    Device,
+    DeviceUnavailable,
+    DriverError,
+    Eraser,
+    Evidence,
+    Intent,
+    Reader,
+    Receipt,
+    Unsure,
+    Withdrawn,
+)
+from encoder_bridge.log import Logger
+from encoder_bridge.model import Problem, iso
+from encoder_bridge.reports import card_body, problem
+from encoder_bridge.store.cards import Cards, Erasure
+
+Asked = wire.Read | wire.Erase
+
+
+class Errand:
+    """Runs between two jobs, on a device that nobody else uses meanwhile; whoever asked awaits `response`.
+
+    Args:
+        asked: what is wanted.
+        requester: who asks.
+    """
+
+    def __init__(self, asked: Asked, requester: str | None) -> None:
+        self.asked = asked
+        self.response: asyncio.Future[wire.Response] = asyncio.get_running_loop().create_future()
+        self._requester = requester
+        self._desk: CallDesk | None = None
+        self._call: Call[Any] | None = None
+        self._erasure: Erasure | None = None
+        self._cards: Cards
+        self._commits: Commits
+        self._clock: Clock
+
+    def withdraw(self) -> None:
+        """Whoever asked waits no longer."""
+        self.response.cancel()
+        if self._desk:
+            self._desk.withdraw()
+
+    def lose(self) -> None:
+        """The device is gone."""
+        if self._desk:
+            self._desk.device_lost = not self._desk.begun
+            self._desk.withdraw()
+
+    def refuse(self, told: Problem) -> None:
+        """Answer that nothing comes of it."""
+        self._answer("rejected", error=told)
+
+    async def run(
+        self,
+        device: Device,
+        encoder: str,
+        *,
+        commits: Commits,
+        cards: Cards,
+        board: Board,
+        clock: Clock,
+        card_wait_s: float,
+        log: Logger,
+    ) -> bool:
+        """Do it.
+
+        Returns:
+            False: the device hangs; `settle` waits for it.
+
+        Raises:
+            DeviceUnavailable: the device has to be opened again.
+        """
+        if self.response.done():  # whoever asked has gone
+            return True
+        self._cards, self._commits, self._clock = cards, commits, clock
+        silence_s = device.capabilities.silence_s
+        is_erasure = isinstance(self.asked, wire.Erase)
+        shown = wire.EncoderState(state="erasing" if is_erasure else "reading", since=iso(clock()))
+        if isinstance(self.asked, wire.Erase) and isinstance(device, Eraser):
+            self._erasure = await commits.relaxed(cards.unsettled, encoder)
+            resume = self._erasure.intent if self._erasure else None
+            desk = self._desk = ErasingDesk(
+                encoder, shown, begin=self._begin, board=board, card_wait_s=card_wait_s, silence_s=silence_s
+            )
+            self._call = Call(device.erase(desk, resume), desk, silence_s=silence_s, name=f"{encoder} erase")
+        elif not is_erasure and isinstance(device, Reader):
+            reading = self._desk = ReadingDesk(
+                encoder, shown, board=board, card_wait_s=card_wait_s, silence_s=silence_s
+            )
+            self._call = Call(device.read(reading), reading, silence_s=silence_s, name=f"{encoder} read")
+        else:
+            self.refuse(texts.problem("not_supported", encoder=encoder))
+            return True
+        return await self._see_through(self._call, self._desk, log)
+
+    async def settle(self) -> None:
+        """Wait for a call that hung; if a card was blanked after all, that counts."""
+        if self._call:
+            await self._call.end()
+            await self._accept_late(self._call)
+
+    async def _see_through(self, call: Call[Any], desk: CallDesk, log: Logger) -> bool:
+        try:
+            is_done = await call.watch()
+        except asyncio.CancelledError:
+            await call.shut_down()
+            await self._accept_late(call)
+            self.refuse(texts.problem("bridge_stopping"))
+            raise
+        if not is_done:
+            log.error("encoder_hung")
+            desk.closed = True
+            await self._doubt(hung())
+            self._answer("failed", error=hung())
+            return False
+        try:
+            await self._take(call.task.result())
+        except Withdrawn:
+            error = gone() if desk.device_lost else texts.problem("no_credential_on_encoder")
+            self._answer("failed", error=error)
+        except Unsure as error:
+            await self._doubt(_problem(error))
+            self._answer("unsure", error=_problem(error))
+        except DeviceUnavailable as error:
+            self._answer("failed", error=_problem(error))
+            raise
+        except DriverError as error:
+            self._answer("failed", error=_problem(error))
+        except (Exception, asyncio.CancelledError) as error:
+            log.exception("driver_broke")
+            await self._doubt(broken())
+            self._answer("failed", error=broken())
+            raise DeviceUnavailable(broken().message, error_type=broken().type) from error
+        return True
+
+    async def _begin(self, intent: Intent) -> Problem | None:
+        asked = self.asked
+        begun = await self._commits(
+            self._cards.begin_erasure,
+            asked.encoder,
+            intent,
+            self._clock(),
+            resumes=self._erasure,
+            even_if_valid=isinstance(asked, wire.Erase) and asked.even_if_valid,
+            requester=self._requester,
+            operator=asked.operator,
+        )
+        if isinstance(begun, Problem):
+            return begun
+        self._erasure = begun
+        return None
+
+    async def _take(self, result: object) -> None:
+        if isinstance(self.asked, wire.Read):
+            if not isinstance(result, Contents) or not is_plain(result.card, result.fields):
+                raise TypeError("the driver returned something that is no contents")
+            made = await self._commits.relaxed(self._cards.made_here, result.card.uid, self._clock())
+            self._answer("read", card=card_body(result.card), fields=dict(result.fields), made_here=made)
+            return
+        if not isinstance(result, Receipt) or not isinstance(result.evidence, Evidence):
+            raise TypeError("the driver returned something that is no receipt")
+        if self._erasure:
+            await self._commits(self._cards.erased, self._erasure, result, self._clock())
+        self._answer("erased", card=card_body(result.card))
+
+    async def _doubt(self, told: Problem) -> None:
+        """An erasure that began, now or in an earlier call, is to be looked at again."""
+        if self._erasure:
+            await self._commits(self._cards.doubt_erasure, self._erasure, told, self._clock())
+
+    async def _accept_late(self, call: Call[Any]) -> None:
+        if self._erasure and isinstance(call.late_result, Receipt):
+            await self._commits(self._cards.erased, self._erasure, call.late_result, self._clock())
+
+    def _answer(self, status: wire.Status, *, error: Problem | None = None, **more: Any) -> None:
+        with contextlib.suppress(asyncio.InvalidStateError):
+            self.response.set_result(
+                wire.Response(
+                    id=self.asked.id,
+                    status=status,
+                    encoder=self.asked.encoder,
+                    error=problem(error, encoder=self.asked.encoder) if error else None,
+                    **more,
+                )
+            )
+
+
+def _problem(error: DriverError) -> Problem:
+    return Problem(type=str(error.error_type), message=str(error))

@@ -1,0 +1,108 @@
+"""The numbers of cards.
+
+Many locks count: a card with a number above the lock's own opens and sets the lock to its number, one further ahead
+than the lock's window is not known at all, and one below is dead.  So a number is minted once for a job and survives
+every retry, a copy carries the number of the card it joins, and cards that were made but may never have met the lock
+are counted.  A number counts for every entrance of the card, or for the stay where no entrance is named.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from encoder_bridge import texts
+from encoder_bridge.model import Problem
+
+_IN_USE_AFTER_MS = 3_600_000
+"""A card whose window began this long ago is presumed to have met its lock."""
+_LEAD = 5
+"""The desk is warned when a fifth of the lock's window is left."""
+
+_OF_JOB = "SELECT profile, scope, sequence, credential FROM job WHERE job_id = ?"
+_NUMBERS = "SELECT scope, last, unused FROM sequence WHERE profile = ? AND scope IN (SELECT value FROM json_each(?))"
+_SPEND = """
+    UPDATE sequence SET unused = iif(used_at <= ?4, 1, unused + 1), used_at = NULL
+    WHERE profile = ?1 AND scope IN (SELECT value FROM json_each(?2)) AND last = ?3
+"""
+_MET = """
+    UPDATE sequence SET used_at = ?4 WHERE profile = ?1 AND scope IN (SELECT value FROM json_each(?2)) AND last = ?3
+"""
+_GIVE_BACK = """
+    UPDATE sequence SET last = last - 1 WHERE profile = ?1 AND scope IN (SELECT value FROM json_each(?2)) AND last = ?3
+           AND NOT shared
+"""
+
+
+class Sequences:
+    """Mints, counts and takes back."""
+
+    def __init__(self, execute: Callable[..., Any], window: int | None) -> None:
+        self._execute = execute
+        self._window = window
+        (floor,) = execute("SELECT value FROM meta WHERE name = 'sequence_floor'").fetchone()
+        self._floor = int(floor)
+
+    def mint(self, job_id: int, now: int) -> None:
+        """Give a job its number, if it has none."""
+        profile, scope, sequence, credential = self._execute(_OF_JOB, (job_id,)).fetchone()
+        if sequence is not None:
+            return
+        known = {name: (last, unused) for name, last, unused in self._execute(_NUMBERS, (profile, scope)).fetchall()}
+        highest = max((last for last, _ in known.values()), default=self._floor)
+        joins = json.loads(credential)["joins"] and bool(known)
+        number = highest if joins else highest + 1
+        for name in json.loads(scope):
+            self._execute(
+                """INSERT INTO sequence (profile, scope, last, unused, shared, at) VALUES (?, ?, ?, 0, ?, ?)
+                   ON CONFLICT DO UPDATE SET last = excluded.last, shared = excluded.shared, at = excluded.at""",
+                (profile, name, number, joins, now),
+            )
+        warning = None if joins else self._warning(known)
+        self._execute(
+            "UPDATE job SET sequence = ?, warnings = ? WHERE job_id = ?",
+            (number, json.dumps([asdict(warning)]) if warning else None, job_id),
+        )
+
+    def spend(self, job_id: int, now: int) -> None:
+        """A card is about to carry the job's number for the first time."""
+        profile, scope, sequence, credential = self._execute(_OF_JOB, (job_id,)).fetchone()
+        if not json.loads(credential)["joins"] and not self._was_spent(job_id):
+            self._execute(_SPEND, (profile, scope, sequence, now))
+
+    def issued(self, job_id: int, valid_from: int) -> None:
+        """A card carries the number, and opens from `valid_from` on."""
+        profile, scope, sequence, _ = self._execute(_OF_JOB, (job_id,)).fetchone()
+        self._execute(_MET, (profile, scope, sequence, valid_from + _IN_USE_AFTER_MS))
+
+    def take_back(self, job_id: int) -> None:
+        """The job ends, or changes its contents: a number that no card was ever given may be given again."""
+        profile, scope, sequence, credential = self._execute(_OF_JOB, (job_id,)).fetchone()
+        if sequence is None or self._was_spent(job_id):
+            return
+        if not json.loads(credential)["joins"]:
+            self._execute(_GIVE_BACK, (profile, scope, sequence))
+        self._execute("UPDATE job SET sequence = NULL, warnings = NULL WHERE job_id = ?", (job_id,))
+
+    def _was_spent(self, job_id: int) -> bool:
+        found = self._execute("SELECT 1 FROM attempt WHERE job_id = ? AND what = 'intended'", (job_id,)).fetchone()
+        return found is not None
+
+    def _warning(self, known: dict[str, tuple[int, int]]) -> Problem | None:
+        if self._window is None or not known:
+            return None
+        scope, unused = max(((name, unused) for name, (_, unused) in known.items()), key=lambda pair: pair[1])
+        if unused + 1 < self._window - self._window // _LEAD:
+            return None
+        return texts.problem(
+            "sequence_window", unused=unused + 1, scope=scope.partition(":")[2], window=self._window
+        )
+
+
+def scope_of(entrances: Sequence[str], access_grant_ids: Sequence[str], access_method_id: str) -> str:
+    """What a card's number counts for, as a JSON list: its entrances, else its stay."""
+    if entrances:
+        return json.dumps(sorted({f"entrance:{name}" for name in entrances}))
+    return json.dumps([f"grant:{access_grant_ids[0]}" if access_grant_ids else f"method:{access_method_id}"])
