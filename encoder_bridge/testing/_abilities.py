@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import NoReturn
 
 import pytest
 
-from encoder_bridge.driver import Eraser, Intent, Reader, Receipt, Sensing, Signaller, Withdrawn
+from encoder_bridge.driver import DriverError, Eraser, Intent, Reader, Receipt, Sensing, Signaller, Withdrawn
 
 from ._desk import Hand, RigDesk, Step, crash, strike_at, strike_on, withdraw
 from ._rig import Rig
-from ._run import LAST_STEP, encode, in_loop, opened, outlived, within
+from ._run import LAST_STEP, NO_IDENTITY, encode, in_loop, opened, outlived, within
+from ._wrong import WrongCardDesk
 
 A_MOMENT_S = 0.05
 """Seconds; time enough for something that returns at once to do so."""
@@ -28,9 +30,10 @@ class AbilityContract:
             if not isinstance(device, Reader):
                 _skip(Reader)
             receipt = await encode(rig, device, credential, RigDesk(rig))
-            before = rig.snapshot()
-            contents = await within(rig.patience_s, "read", device.read(RigDesk(rig, hand=Hand.LAST)))
+            before, desk = rig.snapshot(), RigDesk(rig, hand=Hand.LAST)
+            contents = await within(rig.patience_s, "read", device.read(desk))
         assert rig.snapshot() == before, "reading changed a card"
+        assert not desk.intents, "reading intended to change a card"
         assert receipt.card in (None, contents.card)
         named = {key: text for key, text in contents.fields.items() if key in credential.fields}
         assert named == {key: credential.fields[key] for key in named}
@@ -80,6 +83,43 @@ class AbilityContract:
                 await within(rig.patience_s, "erase", device.erase(desk))
         assert passed.value is veto
         assert rig.snapshot() == before
+
+    @in_loop
+    async def test_a_withdrawn_erasure_ends_and_blanks_nothing(self, rig: Rig) -> None:
+        """Nobody comes, the erasing is off: `Withdrawn` within the promised silence, and no card has changed."""
+        async with opened(rig) as device:
+            if not isinstance(device, Eraser):
+                _skip(Eraser)
+            await encode(rig, device, rig.credential(1), RigDesk(rig))
+            before = rig.snapshot()
+            desk = RigDesk(rig, hand=Hand.NONE, strike=strike_on(Step.ASK, withdraw))
+            with pytest.raises(Withdrawn):
+                await within(device.capabilities.silence_s, "a withdrawn erasure", device.erase(desk))
+        assert rig.snapshot() == before
+
+    @in_loop
+    async def test_a_wrong_card_laid_to_resume_an_erasure_is_left_alone(self, rig: Rig) -> None:
+        """First another card made here lies there, then the one intended: the other still opens its door."""
+        async with opened(rig) as device:
+            if not isinstance(device, Eraser):
+                _skip(Eraser)
+            other = (await encode(rig, device, rig.credential(1), RigDesk(rig))).card
+            await encode(rig, device, rig.credential(2), RigDesk(rig))
+        if other is None or other.uid is None:
+            pytest.skip(NO_IDENTITY)
+        first = RigDesk(rig, hand=Hand.LAST, strike=strike_on(Step.COMMITTED, crash))
+        with outlived():
+            await _erase(rig, first, None)
+        assert first.intent, "a card was blanked and nothing was intended"
+        assert first.intent.card, "the intent names no card"
+        desk = WrongCardDesk(rig, first.intent.card, wrong=other)
+        try:
+            with contextlib.suppress(DriverError):
+                await _erase(rig, desk, first.intent)
+        finally:
+            desk.leave()
+        assert not desk.wrong_was_written, "a card was blanked that is not the one intended"
+        assert rig.carries(rig.credential(1)) == 1
 
     @in_loop
     async def test_a_crash_at_any_step_of_an_erasure_ends_in_a_blank_card(self, rig: Rig) -> None:

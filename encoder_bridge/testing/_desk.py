@@ -55,6 +55,7 @@ class RigDesk:
     def __init__(self, rig: Rig, *, hand: Hand = Hand.FRESH, strike: Strike = _let_be) -> None:
         self.steps: list[tuple[Step, float]] = []
         self.prompts: list[Prompt] = []
+        self.named: list[Card | None] = []
         self.strides: list[tuple[int, int]] = []
         self.intents: list[Intent] = []
         self.call: asyncio.Task[Receipt] | None = None
@@ -64,13 +65,19 @@ class RigDesk:
         self._hand = hand
         self._strike = strike
         self._off = asyncio.Event()
+        self._same: Card | None = None
         rig.person.lift()
 
     def ask(self, prompt: Prompt, card: Card | None = None) -> None:
         self.prompts.append(Prompt(prompt))
+        self.named.append(card)
         self._step(Step.ASK)
         if self._hand is Hand.NONE or prompt is Prompt.KEEP_CARD:
             return
+        if prompt is Prompt.SAME_CARD:
+            self._same = card
+        if prompt is Prompt.WRONG_CARD:
+            prompt, card = Prompt.SAME_CARD, self._same
         if self._hand is Hand.LAST or prompt in (Prompt.SAME_CARD, Prompt.SWIPE_TO_CHECK):
             act = partial(self._person.again, prompt, card)
         else:

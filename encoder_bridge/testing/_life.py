@@ -80,7 +80,9 @@ class LifeContract:
             assert device.capabilities == first
         assert first.technologies
         assert first.silence_s > 0
-        assert first.time_step_s > 0
+        assert type(first.time_step_s) is int, "the time step is a whole number of seconds"
+        assert first.time_step_s >= 1
+        assert type(first.tells_cards_apart) is bool
 
     @in_loop
     async def test_an_open_device_is_not_opened_again(self, rig: Rig) -> None:

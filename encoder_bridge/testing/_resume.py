@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
-from encoder_bridge.driver import Credential, DriverError, Intent, Receipt, Unsure
+from encoder_bridge.driver import Credential, DriverError, Intent, Prompt, Receipt, Sensing, Unsure
 
 from ._desk import RigDesk, Step, crash, shut_down, strike_at, strike_on
 from ._rig import Rig
-from ._run import LAST_STEP, encode, in_loop, opened, outcome, outlived, resolve
+from ._run import LAST_STEP, NO_IDENTITY, encode, in_loop, opened, outcome, outlived, resolve
 from ._wrong import WrongCardDesk
 
 
@@ -62,7 +62,7 @@ class ResumeContract:
             await _attempt(rig, first, credential, None)
             assert first.intent, "a card was written and nothing was intended"
             if first.intent.card is None or first.intent.card.uid is None:
-                pytest.skip("nobody can tell one card of this device from another")
+                pytest.skip(NO_IDENTITY)
             before = rig.snapshot()
             desk = WrongCardDesk(rig, first.intent.card)
             try:
@@ -76,6 +76,31 @@ class ResumeContract:
             if not isinstance(ending, Unsure):
                 assert rig.snapshot() == before, f"{type(ending).__name__} says no card has changed"
             await resolve(rig, credential, desk.intent or first.intent)
+
+    @in_loop
+    async def test_a_wrong_card_laid_on_resume_is_called_so(self, rig: Rig) -> None:
+        """A device that senses cards and tells them apart says `WRONG_CARD`, with that card or none beside it.
+
+        It says so for a resume alone.
+        """
+        async with opened(rig) as device:
+            if not isinstance(device, Sensing):
+                pytest.skip("this device is no Sensing")
+            apart = device.capabilities.tells_cards_apart
+        first = RigDesk(rig, strike=strike_on(Step.COMMITTED, crash))
+        await _attempt(rig, first, rig.credential(1), None)
+        assert first.intent, "a card was written and nothing was intended"
+        named = first.intent.card
+        if not apart or named is None or named.uid is None:
+            pytest.skip(NO_IDENTITY)
+        desk = WrongCardDesk(rig, named)
+        try:
+            await _attempt(rig, desk, rig.credential(1), first.intent)
+        finally:
+            desk.leave()
+        assert Prompt.WRONG_CARD not in first.prompts, "no card is wrong where any will do"
+        assert desk.called_wrong, "the wrong card lay there, and nobody was told"
+        assert named not in desk.called_wrong, "the card that is wanted was called wrong"
 
 
 async def _struck(rig: Rig, count: int, blow: Callable[[RigDesk], None], *, begun: bool = False) -> bool:

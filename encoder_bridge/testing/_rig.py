@@ -12,7 +12,8 @@ from encoder_bridge.driver import Card, Credential, Driver, Prompt, Secret, Sett
 class Person(Protocol):
     """Whoever does what the prompt says; called in the event loop just after the prompt, and must not block.
 
-    `Prompt.KEEP_CARD` calls nobody: the card lies there already.
+    `Prompt.KEEP_CARD` calls nobody: the card lies there already.  For `Prompt.WRONG_CARD` they are told `SAME_CARD`
+    once more, with the card that is wanted.
 
     The driver gets ready after it has asked, so a hand that could come too early (a swipe) waits for the device.
     """

@@ -15,6 +15,9 @@ from encoder_bridge.driver import Credential, DriverError, Encoder, Evidence, In
 from ._desk import Crash, RigDesk
 from ._rig import Rig
 
+NO_IDENTITY = "nobody can tell one card of this device from another"
+"""Why a behaviour is skipped."""
+
 T = TypeVar("T")
 Self = TypeVar("Self")
 

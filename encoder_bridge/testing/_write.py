@@ -50,6 +50,18 @@ class WriteContract:
         assert receipt.card is None or receipt.card.technology in technologies
 
     @in_loop
+    async def test_a_device_that_cannot_tell_cards_apart_gives_no_uid(self, rig: Rig) -> None:
+        """Not in an intent, in a prompt or in the receipt: the core would judge cards by it."""
+        desk = RigDesk(rig)
+        async with opened(rig) as device:
+            apart = device.capabilities.tells_cards_apart
+            receipt = await encode(rig, device, rig.credential(1), desk)
+        if apart:
+            pytest.skip("this device tells cards apart")
+        cards = [receipt.card, *(intent.card for intent in desk.intents), *desk.named]
+        assert {card.uid for card in cards if card} <= {None}, "it cannot tell cards apart, and names one"
+
+    @in_loop
     async def test_two_encodes_make_two_cards(self, rig: Rig) -> None:
         """One open device makes one card after the other, and the second leaves the first alone."""
         async with opened(rig) as device:

@@ -18,16 +18,18 @@ NOTICED_S = 0.05
 
 
 class WrongCardDesk(RigDesk):
-    """The person first takes a fresh card, and the named one when asked again or after a while.
+    """The person first takes a wrong card, and the named one when told so, when asked again or after a while.
 
     Args:
         rig: whose person answers the prompts.
         named: the card that was intended.
+        wrong: the card that is laid first; None for a fresh one.
     """
 
-    def __init__(self, rig: Rig, named: Card) -> None:
+    def __init__(self, rig: Rig, named: Card, wrong: Card | None = None) -> None:
         super().__init__(rig, hand=Hand.NONE)
         self.wrong_was_written = False
+        self._wrong = wrong
         self._rig = rig
         self._named = named
         self._before = rig.snapshot()
@@ -39,6 +41,7 @@ class WrongCardDesk(RigDesk):
         super().ask(prompt, card)
         if prompt is Prompt.KEEP_CARD:
             return
+        prompt = Prompt.SAME_CARD if prompt is Prompt.WRONG_CARD else prompt
         loop = asyncio.get_running_loop()
         if self._right_lies:
             loop.call_soon(self._person.again, prompt, self._named)
@@ -46,14 +49,25 @@ class WrongCardDesk(RigDesk):
             self._timers.append(loop.call_later(NOTICED_S, self._swap, prompt))
         else:
             self._wrong_lies = True
-            loop.call_soon(self._person.fresh, prompt)
+            loop.call_soon(partial(self._lay_wrong, prompt))
             self._timers.append(loop.call_later(WRONG_FOR_S, self._swap, prompt))
+
+    @property
+    def called_wrong(self) -> list[Card | None]:
+        """The cards that the driver said were wrong."""
+        return [card for prompt, card in zip(self.prompts, self.named, strict=True) if prompt is Prompt.WRONG_CARD]
 
     def leave(self) -> None:
         """After the call: nobody comes any more."""
         for timer in self._timers:
             timer.cancel()
         self._look()
+
+    def _lay_wrong(self, prompt: Prompt) -> None:
+        if self._wrong is None:
+            self._person.fresh(prompt)
+        else:
+            self._person.again(prompt, self._wrong)
 
     def _swap(self, prompt: Prompt) -> None:
         if self._right_lies:

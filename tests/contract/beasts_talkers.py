@@ -128,6 +128,41 @@ class ErasesAll(Contactless):
         return receipt
 
 
+class ErasesAnyCard(Contactless):
+    """On resume it asks for the card that was begun, and blanks whatever lies there."""
+
+    async def erase(self, desk: Desk, resume: Intent | None = None) -> Receipt:
+        if resume is None:
+            return await super().erase(desk, None)
+        desk.ask(Prompt.SAME_CARD, resume.card)
+        card = await self.laid(desk)
+        assert card.uid is not None
+        await self.intend(desk, card, BLANK)
+        await self.write(card.uid, BLANK, desk)
+        return self.receipt(card, BLANK)
+
+    async def laid(self, desk: Desk) -> Card:
+        await self.wait(lambda: self.table.on is not None, desk)
+        return Card(technology="fake", uid=self.table.on)
+
+
+class ErasesOnAndOn(Contactless):
+    silence_s = SHORT_S
+
+    async def erase(self, desk: Desk, resume: Intent | None = None) -> Receipt:
+        desk.ask(Prompt.PLACE_CARD)
+        while self.table.on is None:
+            await asyncio.sleep(0.002)
+        return await super().erase(desk, resume)
+
+
+class IntendsToRead(Contactless):
+    async def read(self, desk: Desk) -> Contents:
+        contents = await super().read(desk)
+        await self.intend(desk, contents.card, BLANK)
+        return contents
+
+
 class BelievesTheErasure(Contactless):
     async def erase(self, desk: Desk, resume: Intent | None = None) -> Receipt:
         if resume and resume.card:

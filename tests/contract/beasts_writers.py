@@ -113,6 +113,38 @@ class ResumesOnAnyCard(Contactless):
         return Card(technology="fake", uid=self.table.on)
 
 
+class AsksAgain(Contactless):
+    """It repeats what it wants, and does not say that the wrong card lies there."""
+
+    def wrong(self, desk: Desk, lies: Card, named: Card) -> None:
+        desk.ask(Prompt.SAME_CARD, named)
+
+
+class CallsTheRightCardWrong(Contactless):
+    def wrong(self, desk: Desk, lies: Card, named: Card) -> None:
+        desk.ask(Prompt.WRONG_CARD, named)
+
+
+class AnyCardIsWrong(Contactless):
+    async def card(self, desk: Desk, prompt: Prompt, named: Card | None) -> Card:
+        card = await super().card(desk, prompt, named)
+        if named is None:
+            desk.ask(Prompt.WRONG_CARD, card)
+        return card
+
+
+class NamesWhatItCannotTell(Contactless):
+    @property
+    def capabilities(self) -> Capabilities:
+        return replace(super().capabilities, tells_cards_apart=False)
+
+
+class TimeInFractions(Contactless):
+    @property
+    def capabilities(self) -> Capabilities:
+        return replace(super().capabilities, time_step_s=0.5)  # type: ignore[arg-type]
+
+
 class DoesNotReadBack(Contactless):
     async def encode(self, credential: Credential, desk: Desk, resume: Intent | None = None) -> Receipt:
         wanted = blocks(image(credential, self.key))

@@ -16,7 +16,7 @@ from .fakes.magstripe import magstripe
 
 
 class TestContactless(EncoderContract):
-    """The one fake that can do everything, so that no behaviour is skipped."""
+    """The one fake that can do everything: skipped is only what a device that tells no cards apart has to do."""
 
     @pytest.fixture
     def rig(self) -> Rig:

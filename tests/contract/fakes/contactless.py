@@ -154,11 +154,21 @@ class Contactless:
 
     async def card(self, desk: Desk, prompt: Prompt, named: Card | None) -> Card:
         desk.ask(prompt, named)
-        await self.wait(lambda: self.table.on is not None, desk)
-        card = Card(technology="fake", uid=self.table.on)
-        if named is not None and card != named:
-            raise CardRejected("This is not the card that was begun; lay down that one.")
-        return card
+        while True:
+            await self.wait(lambda: self.table.on is not None, desk)
+            card = Card(technology="fake", uid=self.table.on)
+            if named is None or card == named:
+                return card
+            self.wrong(desk, card, named)
+            await self.wait(partial(self.gone, card.uid), desk)
+            if self.table.on is None:
+                desk.ask(prompt, named)
+
+    def wrong(self, desk: Desk, lies: Card, named: Card) -> None:
+        desk.ask(Prompt.WRONG_CARD, lies)
+
+    def gone(self, uid: str | None) -> bool:
+        return self.table.on != uid
 
     async def wait(self, condition: Callable[[], bool], desk: Desk) -> None:
         await until(condition, desk)

@@ -114,7 +114,10 @@ class Delegated:
     @property
     def capabilities(self) -> Capabilities:
         return Capabilities(
-            technologies=frozenset({"theirs"}), evidence=Evidence.CONTROL_PLANE, silence_s=self.silence_s
+            technologies=frozenset({"theirs"}),
+            evidence=Evidence.CONTROL_PLANE,
+            silence_s=self.silence_s,
+            tells_cards_apart=False,
         )
 
     async def lost(self) -> None:

@@ -98,7 +98,12 @@ class Magstripe:
     @property
     def capabilities(self) -> Capabilities:
         evidence = Evidence.READ_BACK if self.reads else Evidence.ATTESTED
-        return Capabilities(technologies=frozenset({"magstripe"}), evidence=evidence, silence_s=self.silence_s)
+        return Capabilities(
+            technologies=frozenset({"magstripe"}),
+            evidence=evidence,
+            silence_s=self.silence_s,
+            tells_cards_apart=False,
+        )
 
     async def lost(self) -> None:
         await asyncio.Event().wait()
