@@ -1,0 +1,42 @@
+"""Answers as HTTP: the status that says what a body says, and bodies for what never reached the intake."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from types import MappingProxyType
+
+from encoder_bridge import wire
+
+_MALFORMED = frozenset(
+    {"invalid_json", "missing_field", "missing_time_zone", "invalid_validity", "invalid_message", "expired"},
+)
+_BY_ERROR: Mapping[str, HTTPStatus] = MappingProxyType(
+    {
+        **dict.fromkeys(_MALFORMED, HTTPStatus.BAD_REQUEST),
+        "unknown_job": HTTPStatus.NOT_FOUND,
+        "unknown_request": HTTPStatus.NOT_FOUND,
+        "payload_too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    },
+)
+_BY_STATUS: Mapping[str, HTTPStatus] = MappingProxyType(
+    {
+        "accepted": HTTPStatus.ACCEPTED,
+        "held": HTTPStatus.ACCEPTED,
+        "refused": HTTPStatus.TOO_MANY_REQUESTS,
+        **dict.fromkeys(("rejected", "stale", "failed", "unsure", "cancelled", "expired"), HTTPStatus.CONFLICT),
+    },
+)
+
+
+def status_of(answer: wire.Response) -> HTTPStatus:
+    """202: something will still happen. 400, 404, 413: mend it. 409: not as things stand. 429: later. Else 200."""
+    by_status = _BY_STATUS.get(answer.status, HTTPStatus.OK)
+    if answer.status == "rejected" and answer.error:
+        return _BY_ERROR.get(answer.error.type, by_status)
+    return by_status
+
+
+def refusal(error_type: str, sentence: str) -> wire.Response:
+    """An answer for what never reached the intake."""
+    return wire.Response(status="rejected", error=wire.Problem(type=error_type, message=sentence))
