@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
-from encoder_bridge import __version__, plugins, systemd, wire
+from encoder_bridge import __version__, plugins, reports, systemd, texts, wire
 from encoder_bridge.board import Board
 from encoder_bridge.clock import ClockTrust, Trust, has_rtc, kernel_synchronized, now_ms
 from encoder_bridge.commits import Commits, Connection
 from encoder_bridge.config import MqttSettings, Settings
 from encoder_bridge.config.tls import tls_context
+from encoder_bridge.control import Control
 from encoder_bridge.dispatcher import Dispatcher
 from encoder_bridge.driver import (
     PORT,
@@ -42,6 +43,7 @@ from encoder_bridge.signatures import Requester, Signatures
 from encoder_bridge.sqlite import open_store
 from encoder_bridge.station import Equipment, Station
 from encoder_bridge.store import News, Rules, Store
+from encoder_bridge.store.views import Views
 from encoder_bridge.topics import Topics
 
 
@@ -145,6 +147,7 @@ async def bridge(
                 signed=signed,
                 errands=dispatcher.errand,
                 may_erase_from_afar=bool(mqtt and mqtt.erase),
+                knows_the_time=trust.is_set,
             )
             stack.push_async_callback(intake.close)
             reporters: list[Reporter] = []
@@ -154,8 +157,19 @@ async def bridge(
                 )
             elif listener:
                 reporters.append(LocalReporter(listener, commits=commits, store=store))
-            hearers += [dispatcher.hear, *(reporter.hear for reporter in reporters)]
-            async with asyncio.TaskGroup() as tasks:
+            control = Control(
+                settings.control_socket,
+                intake=intake,
+                board=board,
+                views=Views(connection.execute),
+                commits=commits,
+                encoders={name: {"driver": encoder.driver} for name, encoder in settings.encoders.items()},
+                about={"site": settings.site, "desk": settings.desk, "time_zone": settings.time_zone},
+            )
+            hearers += [dispatcher.hear, control.hear, *(reporter.hear for reporter in reporters)]
+            if not trust.is_set():
+                _say_that_the_clock_is_not_set(board, trust)
+            async with control.serving(), asyncio.TaskGroup() as tasks:
                 dispatching = tasks.create_task(_when_set(trust, dispatcher.run), name="dispatcher")
                 others = [
                     tasks.create_task(_feed_watchdog(commits, store), name="watchdog"),
@@ -294,11 +308,14 @@ def _clock_trust(settings: Settings, connection: Connection) -> ClockTrust:
 
 async def _when_set(trust: ClockTrust, run: Callable[[], Awaitable[None]]) -> None:
     """Run what needs to know the time, once it is known."""
-    if not trust.is_set():
-        get_logger("bridge").warning("clock_not_set", sentence=trust.why)
-        systemd.notify(STATUS="waits for the clock to be set")
-        await trust.wait()
+    await trust.wait()
     await run()
+
+
+def _say_that_the_clock_is_not_set(board: Board, trust: ClockTrust) -> None:
+    get_logger("bridge").warning("clock_not_set", sentence=trust.why)
+    for name in board.encoders:
+        board.amend(name, error=reports.problem(texts.problem("clock_not_set")))
 
 
 def _link(

@@ -15,6 +15,8 @@ class Board:
 
     def __init__(self) -> None:
         self.encoders: dict[str, wire.EncoderState] = {}
+        self.abilities: dict[str, dict[str, object]] = {}
+        """What each encoder can do, for as long as it is open."""
         self._watchers: list[Watcher] = []
 
     def watch(self, watcher: Watcher) -> None:

@@ -142,7 +142,7 @@ class AttemptDesk(CallDesk):
             since=iso(clock()),
             access_method_id=self.job.access_method_id,
             effect=_effect(assignment),
-            not_enforced=_not_enforced(device),
+            not_enforced=not_enforced(device),
             warnings=[problem(warning) for warning in self.job.warnings],
             error=problem(self.job.error, encoder=encoder) if self.job.error else None,
         )
@@ -233,7 +233,8 @@ def _effect(assignment: Assignment) -> Literal["replaces_earlier_cards", "joins_
     return "joins_earlier_cards" if assignment.credential.joins else "replaces_earlier_cards"
 
 
-def _not_enforced(device: Device) -> list[Literal["card_in_use", "lift"]]:
+def not_enforced(device: Device) -> list[Literal["card_in_use", "lift"]]:
+    """What a device cannot see to, so that the person has to."""
     found: list[Literal["card_in_use", "lift"]] = []
     if not device.capabilities.tells_cards_apart:
         found.append("card_in_use")

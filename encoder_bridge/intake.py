@@ -60,6 +60,7 @@ class Intake:
         signed: judges signatures under what comes from elsewhere.
         errands: reads and blanks cards.
         may_erase_from_afar: whether that may be asked for from elsewhere.
+        knows_the_time: whether the clock is set; before it is, nothing is judged.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Intake:
         signed: Signatures,
         errands: Errands,
         may_erase_from_afar: bool = False,
+        knows_the_time: Callable[[], bool] = lambda: True,
     ) -> None:
         self._store = store
         self._commits = commits
@@ -80,6 +82,7 @@ class Intake:
         self._signed = signed
         self._errands = errands
         self._may_erase_from_afar = may_erase_from_afar
+        self._knows_the_time = knows_the_time
         self._under_way: set[asyncio.Task[None]] = set()
         self._log = get_logger("intake")
         requests = store.requests
@@ -104,6 +107,9 @@ class Intake:
         Raises:
             StoreError: nothing was stored.
         """
+        if not self._knows_the_time():
+            error = reports.problem(texts.problem("clock_not_set"))
+            return wire.Response(id=wire.id_of(envelope.payload), status="refused", error=error)
         now = self._clock()
         is_known = envelope.verb in REQUESTS or (envelope.verb in LOCAL_REQUESTS and envelope.reply is None)
         verb = envelope.verb if is_known else "trigger"

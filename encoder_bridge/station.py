@@ -12,8 +12,8 @@ from encoder_bridge import texts, wire
 from encoder_bridge.attempt import Attempt, broken, gone, hung
 from encoder_bridge.board import Board
 from encoder_bridge.commits import Commits
-from encoder_bridge.desk import Clock
-from encoder_bridge.driver import DeviceUnavailable, Driver, Encoder, Secret, Sensing, Settings
+from encoder_bridge.desk import Clock, not_enforced
+from encoder_bridge.driver import DeviceUnavailable, Driver, Encoder, Eraser, Reader, Secret, Sensing, Settings
 from encoder_bridge.errand import Errand
 from encoder_bridge.errors import ConfigError, StoreError
 from encoder_bridge.log import get_logger
@@ -106,6 +106,7 @@ class Station:
                     if not isinstance(device, Encoder):
                         raise TypeError("the device cannot encode")
                     self._log.info("encoder_online", technologies=sorted(device.capabilities.technologies))
+                    self._board.abilities[self.name] = _abilities(device)
                     self._show("idle")
                     await self._serve(device)
             except DeviceUnavailable as error:
@@ -119,6 +120,8 @@ class Station:
             except Exception:  # noqa: BLE001 - whatever a driver does, the other encoders work on
                 self._log.exception("driver_broke")
                 self._offline(broken())
+            finally:
+                self._board.abilities.pop(self.name, None)
             await self._await_hung()
             await asyncio.sleep(self._delay * random.uniform(0.5, 1))  # noqa: S311 - jitter
             self._delay = min(self._delay * 2, REOPEN_S[1])
@@ -278,3 +281,16 @@ class Station:
     def _show(self, state: Any, *, error: Problem | None = None) -> None:
         body = wire_problem(error, encoder=self.name) if error else None
         self._board.show(self.name, wire.EncoderState(state=state, since=iso(self._clock()), error=body))
+
+
+def _abilities(device: Encoder) -> dict[str, object]:
+    """What people may expect of an open device."""
+    capabilities = device.capabilities
+    can = {"encode": True, "read": isinstance(device, Reader), "erase": isinstance(device, Eraser)}
+    return {
+        "can": [name for name, does in can.items() if does],
+        "technologies": sorted(capabilities.technologies),
+        "evidence": capabilities.evidence.value,
+        "not_enforced": not_enforced(device),
+        "time_step_s": capabilities.time_step_s,
+    }

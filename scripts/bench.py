@@ -318,12 +318,14 @@ def bridge(
 site = "bench"
 desk = "desk"
 time_zone = "UTC"
+clock = "trusted"
 store = "jobs.sqlite"
 [mqtt]
 port = {port}
 [jobs]
 default_profile = "guest"
 max_open = {max_open}
+cards_per_minute = 0
 [encoders.desk]
 driver = "{"simulated" if encoder == "here" else "not-installed"}"
 stock = "{folder / "stock"}"

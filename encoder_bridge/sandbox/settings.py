@@ -36,7 +36,8 @@ def settings_for(plan: Plan, address: Address | None, *, store: Path, cards: Pat
         "desk": DESK,
         "time_zone": plan.time_zone,
         "store": store / "jobs.sqlite",
-        "jobs": {"default_profile": "guest", "max_open": max(_MAX_OPEN, 2 * plan.jobs)},
+        "jobs": {"default_profile": "guest", "max_open": max(_MAX_OPEN, 2 * plan.jobs), "cards_per_minute": 0},
+        "clock": "trusted",
         "encoders": {name: _encoder(plan, index, cards) for index, name in enumerate(plan.encoder_names)},
     }
     if address:

@@ -10,6 +10,7 @@ from encoder_bridge.sandbox.steps import Tone
 PROMPTS: Mapping[str, str] = {
     "place_card": "lay a card on {encoder}",
     "same_card": "lay the same card on {encoder} again{card}",
+    "wrong_card": "this is another card: take it off {encoder}",
     "swipe_to_write": "swipe a card through {encoder}",
     "swipe_to_check": "swipe the card through {encoder} once more",
 }

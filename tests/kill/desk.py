@@ -89,8 +89,10 @@ class Desk:
             'site = "kill"',
             f'desk = "{name}"',
             'time_zone = "Europe/Lisbon"',
+            'clock = "trusted"',
             'store = "jobs.sqlite"',
             f"[mqtt]\nport = {broker.port}",
+            "[jobs]\ncards_per_minute = 0",
         ]
         for number in range(encoders):
             lines += [

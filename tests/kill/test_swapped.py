@@ -49,7 +49,7 @@ def test_after_a_kill_a_swapped_card_is_left_alone(rig: Rig, point: str) -> None
         assert desk.until(lambda: prompted(desk, "same_card") > 0, "nobody asks for the card that was begun")
         assert desk.hearing.encoder[-1]["card"]["uid"] == begun
         for wrong in (others, blank):
-            again = prompted_again(desk, "same_card")
+            again = prompted_again(desk, "wrong_card")
             stock.lay("desk-0", wrong)
             assert desk.until(again, "the wrong card is not seen")
             judge.at_any_moment("need", "other")

@@ -341,7 +341,7 @@ class FrontDesk:
     def _write(self) -> None:
         tables = {
             "mqtt": self._mqtt,
-            "jobs": self.jobs,
+            "jobs": {"cards_per_minute": 0, **self.jobs},
             "encoders.desk-1": self._encoder,
             **self._more,
         }
@@ -349,6 +349,7 @@ class FrontDesk:
             'site = "hotel"',
             f"desk = {json.dumps(self.name)}",
             'time_zone = "Europe/Lisbon"',
+            'clock = "trusted"',
             f"store = {json.dumps(str(self.store))}",
         ]
         for name, table in tables.items():
