@@ -134,7 +134,7 @@ async def bridge(
                 store=store,
                 board=board,
                 clock=now_ms,
-                hand_over_s=settings.jobs.hand_over_s,
+                hand_over_s=settings.jobs.hand_over_s if works else None,
             )
             mqtt = settings.mqtt if hears else None
             topics = Topics(settings.topic_root)
@@ -276,7 +276,7 @@ def _seal(settings: Settings) -> Seal:
     if path is None:
         path = settings.store.with_suffix(".key")
         if not path.exists():
-            get_logger("bridge").warning("key_made", sentence=f"Guests' data is encrypted with {path}: back it up.")
+            get_logger("bridge").info("key_made", sentence=f"Guests' data is encrypted with {path}: back it up.")
             return Seal(make_key(path))
     return Seal(parse_key(settings.privacy_key(path), path))
 

@@ -222,7 +222,9 @@ class Attempt:
                 await self._commits(self._work.requeue, job, texts.problem("interrupted"), now)
             if self._desk.waited_too_long:
                 self._log.info("no_card_in_time")
-                await self._commits(self._work.requeue, job, texts.problem("no_credential_on_encoder"), now, yields=True)
+                await self._commits(
+                    self._work.requeue, job, texts.problem("no_credential_on_encoder"), now, yields=True
+                )
             return False
         except NoCard as error:
             self._note("no_card", error)

@@ -146,9 +146,7 @@ class AttemptDesk(CallDesk):
             warnings=[problem(warning) for warning in self.job.warnings],
             error=problem(self.job.error, encoder=encoder) if self.job.error else None,
         )
-        super().__init__(
-            encoder, shown, board=board, card_wait_s=card_wait_s, silence_s=device.capabilities.silence_s
-        )
+        super().__init__(encoder, shown, board=board, card_wait_s=card_wait_s, silence_s=device.capabilities.silence_s)
         self._commits = commits
         self._work = work
         self._clock = clock
@@ -179,7 +177,7 @@ class AttemptDesk(CallDesk):
 class ReadingDesk(CallDesk):
     """The desk of a call that only reads."""
 
-    async def intend(self, intent: Intent) -> None:
+    async def intend(self, intent: Intent) -> None:  # noqa: ARG002 - whatever it is
         """Refuse.
 
         Raises:

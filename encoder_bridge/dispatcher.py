@@ -31,7 +31,7 @@ class Dispatcher:
         store: the operations.
         board: tells which encoders are offline.
         clock: the present.
-        hand_over_s: how long an encoder is offline before others take over.
+        hand_over_s: how long an encoder is offline before others take over; None: they never do.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Dispatcher:
         store: Store,
         board: Board,
         clock: Clock,
-        hand_over_s: float,
+        hand_over_s: float | None,
     ) -> None:
         self._stations = {station.name: station for station in stations}
         self._hand_over_s = hand_over_s
@@ -88,7 +88,8 @@ class Dispatcher:
             for station in self._stations.values():
                 tasks.create_task(station.run(), name=f"station {station.name}")
             tasks.create_task(self._expire(), name="expiry")
-            tasks.create_task(self._reconsider(), name="hand-over")
+            if self._hand_over_s is not None:
+                tasks.create_task(self._reconsider(self._hand_over_s), name="hand-over")
             tasks.create_task(self._prune(), name="retention")
 
     def _notice(self, encoder: str, state: wire.EncoderState) -> None:
@@ -99,17 +100,17 @@ class Dispatcher:
         elif not is_away and self._away.pop(encoder, None) is not None:
             self._moved.set()
 
-    async def _reconsider(self) -> None:
+    async def _reconsider(self, hand_over_s: float) -> None:
         """Say of what waits for offline encoders that it does, and hand it over in the end."""
         said: set[str] = set()
         while True:
             self._moved.clear()
-            offline, dead = self._gone_for(_NOTICED_S), self._gone_for(self._hand_over_s)
+            offline, dead = self._gone_for(_NOTICED_S), self._gone_for(hand_over_s)
             if offline or said:
                 await self._commits(self._store.work.reconsider, offline, dead, self._clock())
                 said = offline
                 await asyncio.sleep(_RECONSIDER_PAUSE_S)
-            soonest = min((at for at in self._moments() if at > self._time()), default=None)
+            soonest = min((at for at in self._moments(hand_over_s) if at > self._time()), default=None)
             try:
                 async with asyncio.timeout_at(soonest):
                     await self._moved.wait()
@@ -119,8 +120,8 @@ class Dispatcher:
     def _gone_for(self, seconds: float) -> set[str]:
         return {name for name, since in self._away.items() if self._time() >= since + seconds}
 
-    def _moments(self) -> list[float]:
-        return [since + wait for since in self._away.values() for wait in (_NOTICED_S, self._hand_over_s)]
+    def _moments(self, hand_over_s: float) -> list[float]:
+        return [since + wait for since in self._away.values() for wait in (_NOTICED_S, hand_over_s)]
 
     async def _expire(self) -> None:
         while True:

@@ -205,9 +205,7 @@ class Intake:
         return await self._commits(self._store.guests.forget, erasure, now)
 
     async def _errand(self, envelope: Envelope, body: bytes, now: int) -> wire.Response | None:
-        asked = (
-            self._parse(wire.Erase, body, now) if envelope.verb == "erase" else self._parse(wire.Read, body, now)
-        )
+        asked = self._parse(wire.Erase, body, now) if envelope.verb == "erase" else self._parse(wire.Read, body, now)
         self._log.info("errand", verb=envelope.verb, encoder=asked.encoder, requester=envelope.requester)
         reply = self._reply(envelope.reply, asked.reply_to)
         if reply is None:
@@ -220,9 +218,7 @@ class Intake:
         task.add_done_callback(self._under_way.discard)
         return None
 
-    async def _errand_from_afar(
-        self, envelope: Envelope, asked: wire.Read | wire.Erase, reply: ReplyAddress
-    ) -> None:
+    async def _errand_from_afar(self, envelope: Envelope, asked: wire.Read | wire.Erase, reply: ReplyAddress) -> None:
         answer = await self._run_errand(asked, envelope.requester)
         await self._commits(self._store.requests.answer, envelope.verb, answer, reply, self._clock())
 

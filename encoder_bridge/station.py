@@ -26,6 +26,7 @@ REOPEN_S = (0.5, 30.0)
 OPEN_S = 60.0
 """The longest that opening a device may take."""
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Equipment:
     """What the configuration says of one encoder."""

@@ -166,7 +166,7 @@ class Resolve(Request):
 
 
 class Read(Asking):
-    """`request/read`: whose card is this?"""
+    """`request/read`: tell whose card it is."""
 
     encoder: Name
 
@@ -182,7 +182,7 @@ class Erase(Asking):
 
 
 class EraseGuest(Asking):
-    """Forget what is known of a guest, by access method or by any value that a trigger brought (a name).  Not over MQTT."""
+    """Forget a guest, named by access method or by any value that a trigger brought (a name).  Not over MQTT."""
 
     who: Annotated[str, StringConstraints(min_length=1, max_length=256), Field(repr=False)]
 
@@ -342,9 +342,7 @@ class EncoderState(_Block):
     since: str
     access_method_id: str | None = None
     prompt: (
-        Literal[
-            "place_card", "same_card", "wrong_card", "keep_card", "swipe_to_write", "swipe_to_check", "lift_card"
-        ]
+        Literal["place_card", "same_card", "wrong_card", "keep_card", "swipe_to_write", "swipe_to_check", "lift_card"]
         | None
     ) = None
     card: CardBody | None = None

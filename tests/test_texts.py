@@ -229,7 +229,8 @@ def test_an_unknown_type_is_told_with_its_code() -> None:
 
 def test_a_problem_says_what_the_log_says() -> None:
     said = texts.problem("queue_full", max_open=500)
-    assert said == Problem(type="queue_full", message=texts.log("queue_full", max_open=500))
+    message = texts.log("queue_full", max_open=500)
+    assert said == Problem(type="queue_full", message=message, values={"max_open": "500"})
     assert "500" in said.message
     assert "desk-1, desk-2" in texts.problem("unknown_encoder", known="desk-1, desk-2").message
 

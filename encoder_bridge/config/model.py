@@ -112,7 +112,7 @@ class JobsSettings(Table):
     open_for_s: Annotated[int, Field(ge=1, le=315_360_000)] = 604_800
     """Seconds after which a job expires that has no end of its own."""
     cards_per_minute: Annotated[int, Field(ge=0, le=10_000)] = 20
-    """Cards that one encoder starts in a minute at most, and as many for one requester; the others wait. 0: no limit."""
+    """Cards that one encoder starts in a minute at most, and one requester too; the others wait. 0: no limit."""
     hand_over_s: Seconds = 30
     """Seconds after which a route's `backup` encoders take over from encoders that are all offline."""
     sequence_window: Annotated[int, Field(ge=2, le=1_000_000)] | None = None

@@ -14,7 +14,8 @@ from encoder_bridge.store.ledger import Ledger
 from encoder_bridge.store.rows import to_intent, to_json
 
 _TO_BE_LOOKED_AT = """
-    SELECT 1 FROM job WHERE open AND job_id IS NOT ?1 AND state IN ('writing', 'unsure') AND intent ->> '$.card.uid' = ?2
+    SELECT 1 FROM job
+    WHERE open AND job_id IS NOT ?1 AND state IN ('writing', 'unsure') AND intent ->> '$.card.uid' = ?2
     UNION ALL
     SELECT 1 FROM erasure WHERE erasure_id IS NOT ?3 AND state IN ('erasing', 'unsure') AND card_uid = ?2
 """

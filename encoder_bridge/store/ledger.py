@@ -175,9 +175,10 @@ class Ledger:
         encoder: str | None = None,
         card: Card | None = None,
         detail: Mapping[str, str] | None = None,
+        requester: str | None = None,
         operator: str | None = None,
     ) -> None:
-        """Add a line to the attempts log; `operator` is who is at the desk unless somebody else asked for this."""
+        """Add a line to the attempts log; who asked for the card and who is at the desk, unless others did this."""
         self.execute(
             """INSERT INTO attempt (job_id, attempt, at, what, encoder, card, detail, requester, operator)
                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)""",
@@ -189,7 +190,7 @@ class Ledger:
                 encoder or job.encoder,
                 card.uid if card else None,
                 json.dumps(dict(detail)) if detail else None,
-                job.requester,
+                requester or job.requester,
                 operator or self.operator,
             ),
         )

@@ -1,4 +1,4 @@
-"""Words to a job from outside: cancel, confirm, retry, claim, resolve, and where does it stand?"""
+"""Words to a job from outside: cancel, confirm, retry, claim, resolve, and where it stands."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Requests:
                 return self._nothing_open(request)
             if job.state is State.WRITING:
                 return texts.problem("card_being_written")
-            self._note(job, "cancelled", request, now)
+            self._note(job, "cancelled", request, requester, now)
             return self._ledger.give_up(job, texts.problem("cancelled"), now)
 
         return self._once("cancel", request, reply, now, cancel)
@@ -52,7 +52,7 @@ class Requests:
                 return texts.problem("profile_missing")
             if job.error is None or job.error.type != "confirmation_required":
                 return job.error or job
-            self._note(job, "confirmed", request, now)
+            self._note(job, "confirmed", request, requester, now)
             if job.encoder is None and not self._opening.route_again(job):
                 self._ledger.restate(job, texts.problem("no_route"))
                 return self._ledger.job(job.job_id)
@@ -71,14 +71,14 @@ class Requests:
                 return texts.problem("card_being_written")
             if job.state is State.HELD:
                 return job.error or job
-            self._note(job, "retried", request, now)
+            self._note(job, "retried", request, requester, now)
             self._put_first(job)
             return self._ledger.job(job.job_id)
 
         return self._once("retry", request, reply, now, retry)
 
     def claim(self, request: wire.Claim, reply: Reply, now: int, requester: str | None = None) -> wire.Response:
-        """Have a job done at one encoder, next: one that has not begun, or one in doubt at a device of the same kind."""
+        """Have a job done at one encoder, next: one not begun, or one in doubt where the device is of the same kind."""
 
         def claim() -> Job | Problem:
             drivers = self._ledger.rules.encoders
@@ -92,7 +92,7 @@ class Requests:
             is_of_kind = job.encoder is None or drivers.get(job.encoder) == drivers[request.encoder]
             if job.state not in NOT_BEGUN and not is_of_kind:
                 return texts.problem("not_claimable")
-            self._note(job, "claimed", request, now, encoder=request.encoder)
+            self._note(job, "claimed", request, requester, now, encoder=request.encoder)
             self._execute("UPDATE job SET encoder = ? WHERE job_id = ?", (request.encoder, job.job_id))
             self._put_first(job)
             is_elsewhere = job.state is State.WAITING_FOR_CARD and job.encoder != request.encoder
@@ -118,7 +118,7 @@ class Requests:
                 again = self._opening.again(job, f"request/resolve/{request.id}", requester, now)
                 if isinstance(again, Problem):
                     return again
-            self._note(job, f"card_{request.card}", request, now)
+            self._note(job, f"card_{request.card}", request, requester, now)
             card = job.intent.card if job.intent else None
             problem = texts.problem(f"card_{request.card}", card=card.uid if card else None)
             ended = self._ledger.move(job, State.FAILED, now, error=problem)
@@ -126,7 +126,13 @@ class Requests:
 
         return self._once("resolve", request, reply, now, resolve)
 
-    def tell(self, request: wire.Request, reply: Reply, now: int, requester: str | None = None) -> wire.Response:
+    def tell(
+        self,
+        request: wire.Request,
+        reply: Reply,
+        now: int,
+        requester: str | None = None,  # noqa: ARG002 - all requests have one signature
+    ) -> wire.Response:
         """Answer where the newest job of an access method stands."""
         job = self._newest(request)
         return self._answer("job", request, reply, now, job or texts.problem("unknown_job"))
@@ -178,16 +184,23 @@ class Requests:
         )
         return jobs[0] if jobs else None
 
-    def _note(self, job: Job, what: str, request: wire.Request, now: int, *, encoder: str | None = None) -> None:
-        self._ledger.log(job, what, now, encoder=encoder, operator=request.operator)
+    def _note(
+        self,
+        job: Job,
+        what: str,
+        request: wire.Request,
+        requester: str | None,
+        now: int,
+        *,
+        encoder: str | None = None,
+    ) -> None:
+        self._ledger.log(job, what, now, encoder=encoder, requester=requester, operator=request.operator)
 
     def _has_profile(self, job: Job) -> bool:
         (profile,) = self._execute("SELECT profile FROM job WHERE job_id = ?", (job.job_id,)).fetchone()
         return profile is not None
 
-    def _answer(
-        self, verb: str, request: wire.Request, reply: Reply, now: int, found: Job | Problem
-    ) -> wire.Response:
+    def _answer(self, verb: str, request: wire.Request, reply: Reply, now: int, found: Job | Problem) -> wire.Response:
         error = found if isinstance(found, Problem) else None
         job = self._newest(request) if isinstance(found, Problem) else found
         response = reports.response(

@@ -23,6 +23,10 @@ _LEAD = 5
 
 _OF_JOB = "SELECT profile, scope, sequence, credential FROM job WHERE job_id = ?"
 _NUMBERS = "SELECT scope, last, unused FROM sequence WHERE profile = ? AND scope IN (SELECT value FROM json_each(?))"
+_JOINED = """
+    SELECT max(job_id) FROM job WHERE open AND job_id < ?1 AND profile = ?2 AND scope = ?3 AND sequence IS NULL
+                                      AND NOT json_extract(credential, '$.joins')
+"""
 _SPEND = """
     UPDATE sequence SET unused = iif(used_at <= ?4, 1, unused + 1), used_at = NULL
     WHERE profile = ?1 AND scope IN (SELECT value FROM json_each(?2)) AND last = ?3
@@ -50,9 +54,15 @@ class Sequences:
         profile, scope, sequence, credential = self._execute(_OF_JOB, (job_id,)).fetchone()
         if sequence is not None:
             return
+        copies = json.loads(credential)["joins"]
+        if copies:
+            # The card it joins may still wait for its turn, at another encoder or behind somebody's pause.
+            (joined,) = self._execute(_JOINED, (job_id, profile, scope)).fetchone()
+            if joined is not None:
+                self.mint(joined, now)
         known = {name: (last, unused) for name, last, unused in self._execute(_NUMBERS, (profile, scope)).fetchall()}
         highest = max((last for last, _ in known.values()), default=self._floor)
-        joins = json.loads(credential)["joins"] and bool(known)
+        joins = copies and bool(known)
         number = highest if joins else highest + 1
         for name in json.loads(scope):
             self._execute(
@@ -96,9 +106,7 @@ class Sequences:
         scope, unused = max(((name, unused) for name, (_, unused) in known.items()), key=lambda pair: pair[1])
         if unused + 1 < self._window - self._window // _LEAD:
             return None
-        return texts.problem(
-            "sequence_window", unused=unused + 1, scope=scope.partition(":")[2], window=self._window
-        )
+        return texts.problem("sequence_window", unused=unused + 1, scope=scope.partition(":")[2], window=self._window)
 
 
 def scope_of(entrances: Sequence[str], access_grant_ids: Sequence[str], access_method_id: str) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import asdict
 from datetime import datetime
 from enum import StrEnum
@@ -248,7 +249,7 @@ class Work:
         (soonest,) = self._execute("SELECT min(expires_at) FROM job WHERE open AND expires_at > ?", (now,)).fetchone()
         return None if soonest is None else int(soonest)
 
-    def reconsider(self, offline: Set[str], dead: Set[str], now: int) -> None:
+    def reconsider(self, offline: AbstractSet[str], dead: AbstractSet[str], now: int) -> None:
         """Say of queued jobs that they wait for encoders that are offline, and hand over those that waited long.
 
         Args:

@@ -21,7 +21,7 @@ def test_one_too_many_is_refused_with_an_answer_and_taken_when_it_comes_again(
         assert desk.answer(event["event_id"])["status"] == "accepted"
     refused = desk.answer(events[3]["event_id"])
     assert (refused["status"], refused["error"]["type"]) == ("refused", "queue_full")
-    assert "3 jobs are open" in refused["error"]["message"]
+    assert "3 open jobs" in refused["error"]["message"]
     again = need(str(events[0]["access_method_id"]))
     desk.trigger(again)
     assert desk.answer(again["event_id"])["status"] == "accepted", "what is known already takes no place"

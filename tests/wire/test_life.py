@@ -185,7 +185,7 @@ def test_an_unknown_request_is_answered_with_the_known_ones(desk: FrontDesk) -> 
     desk.publish("request/open_the_doors", {"id": "q", "access_method_id": "m"})
     answer = desk.tap.wait_for(lambda heard: heard.topic.startswith(f"{desk.root}/response/")).json()
     assert (answer["status"], answer["error"]["type"]) == ("rejected", "unknown_request")
-    assert "cancel, confirm, job" in answer["error"]["message"]
+    assert "cancel, confirm, retry, resolve, claim, job, read, erase" in answer["error"]["message"]
 
 
 def test_a_trigger_among_the_requests_is_an_unknown_request(desk: FrontDesk) -> None:
