@@ -19,16 +19,19 @@ _SHORTEST_SECRET_BYTES = 4
 
 _IDS = {"access_method_id", "acs_system_id", "action_attempt_id", "client_id", "event_id", "id", "instance", "job_id"}
 _MORE_IDS = {"message_id", "pid", "topic", "trigger_event_id", "uid", "workspace_id"}
-_NAMES = {"broker", "distribution", "driver", "encoder", "encoders", "name", "profile", "technologies", "technology"}
+_NAMES = {"broker", "distribution", "driver", "encoder", "encoders", "name", "profile", "requester", "technologies"}
+_MORE_NAMES = {"effect", "not_enforced", "technology"}
 _VERSIONS = {"driver_port", "mqtt_protocol", "port", "protocol", "version"}
 _KINDS = {"code", "direction", "error_type", "event_type", "kind", "reason", "signal", "type", "verb", "what"}
 _STATES = {"evidence", "is_issued", "is_reissue", "issued_by", "joins", "prompt", "session_present", "state", "status"}
 _TIMES = {"created_at", "ends_at", "expires_at", "issued_at", "occurred_at", "since", "starts_at"}
-_NUMBERS = {"attempt", "attempts", "bytes", "count", "done", "faults", "open", "size", "total", "waiting"}
+_NUMBERS = {"attempt", "attempts", "bytes", "count", "done", "faults", "open", "sequence", "size", "total", "waiting"}
 _SECONDS = {"delay_s", "duration_s", "lived_s"}
-_PLAIN = frozenset(_IDS | _MORE_IDS | _NAMES | _VERSIONS | _KINDS | _STATES | _TIMES | _NUMBERS | _SECONDS)
+_PLAIN = frozenset(
+    _IDS | _MORE_IDS | _NAMES | _MORE_NAMES | _VERSIONS | _KINDS | _STATES | _TIMES | _NUMBERS | _SECONDS
+)
 """Shown where they are numbers or single words: any sender may put a guest where an id is meant."""
-_SENTENCES = frozenset({"message", "event_description", "sentence", "path", "host", "raw"})
+_SENTENCES = frozenset({"message", "clerk", "event_description", "sentence", "path", "host", "raw"})
 """Free text, shown only where it is our own."""
 _TABLES = frozenset({"card", "credential", "error", "warnings"})
 
