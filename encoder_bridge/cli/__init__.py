@@ -16,18 +16,25 @@ COMMANDS = {
     "completion": "encoder_bridge.cli.completion:completion",
     "config": "encoder_bridge.cli.config:config",
     "drivers": "encoder_bridge.cli.drivers:drivers",
+    "encode": "encoder_bridge.cli.encode:encode",
+    "encoders": "encoder_bridge.cli.desk:encoders",
+    "erase": "encoder_bridge.cli.cards:erase",
     "jobs": "encoder_bridge.cli.jobs:jobs",
+    "operator": "encoder_bridge.cli.desk:operator",
+    "read": "encoder_bridge.cli.cards:read",
     "run": "encoder_bridge.cli.run:run",
     "simulate": "encoder_bridge.cli.simulate:simulate",
+    "store": "encoder_bridge.cli.store:store",
+    "watch": "encoder_bridge.cli.watch:watch",
 }
 """Name of a command: where it is, as ``module:attribute``."""
 
 EXIT_CODES = {
     0: "all well",
-    1: "a negative result, such as an access method without a job",
+    1: "a negative result, such as an access method without a job, or no card",
     2: "the command line is wrong",
     65: "a message is wrong",
-    69: "the broker cannot be had",
+    69: "the broker, or the running bridge, cannot be had",
     70: "a fault of this program; its stack is logged",
     74: "the store cannot be used or trusted",
     78: "the configuration is wrong",

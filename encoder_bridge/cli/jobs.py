@@ -1,52 +1,56 @@
-"""`jobs`: what the store knows, read beside a running daemon.  Personal data and card contents are never read."""
+"""`jobs`: look at them, and say what is to become of them.  Personal data and card contents are never read."""
 
 from __future__ import annotations
 
 import json
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from datetime import tzinfo
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
 import click
 
-from encoder_bridge.cli.command import Command, Negative, config_option, json_option, say_json
+from encoder_bridge.cli.asking import ask, conclude, method_of, unknown
+from encoder_bridge.cli.client import Channel, Nobody, sentence
+from encoder_bridge.cli.command import Command, config_option, json_option, say_json
+from encoder_bridge.cli.reach import reach, socket_option
+from encoder_bridge.cli.words import moment, printable
 from encoder_bridge.config import load
 from encoder_bridge.errors import StoreError
-from encoder_bridge.model import State, from_ms, iso
+from encoder_bridge.model import State
 from encoder_bridge.sqlite import open_for_reading
+from encoder_bridge.store.views import JobView, Views
 
-_JOBS = """
-SELECT job_id, access_method_id, state, encoder, profile, attempt, event_id, is_reissue, created_at, state_at,
-       expires_at, issued_at, json_extract(receipt, '$.evidence') AS evidence,
-       json_extract(coalesce(receipt, intent), '$.card') AS card, error
-FROM job
-"""
-_ATTEMPTS = "SELECT attempt, at, what, encoder, card, detail FROM attempt WHERE job_id = ? ORDER BY attempt_id"
-_TIMES = ("created_at", "state_at", "expires_at", "issued_at")
-
-_Job = dict[str, Any]
+_which = click.argument("which", metavar="METHOD_OR_JOB")
+_Look = Callable[[Channel], list[JobView]]
 
 
 @click.group()
 def jobs() -> None:
-    """Look at jobs in the store, beside a running daemon."""
+    """Look at jobs, and say what is to become of them."""
 
 
 @jobs.command("list", cls=Command)
 @config_option
+@socket_option
 @click.option("--state", type=click.Choice([state.value for state in State]), help="Only jobs in this state.")
-@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="At most so many.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="At most so many.")
 @json_option
-def list_jobs(config: Path | None, state: str | None, limit: int, as_json: bool) -> None:
+def list_jobs(config: Path | None, socket: Path | None, state: str | None, limit: int, as_json: bool) -> None:
     """List jobs, the newest first."""
-    with _store(config) as (connection, zone):
-        found = _read(connection, "WHERE ?1 IS NULL OR state = ?1 ORDER BY job_id DESC LIMIT ?2", state, limit)
+    query = urlencode({"limit": limit, **({"state": state} if state else {})})
+    found, zone = _look(
+        config,
+        socket,
+        lambda channel: list(channel.get(f"/v1/jobs?{query}").body["jobs"]),
+        lambda views: views.jobs(state, limit),
+    )
     if as_json:
-        say_json([_for_programs(job) for job in found])
+        say_json(found)
         return
     if found:
         click.echo(f"{'job':>4}  {'since':<19}  {'state':<16}  access method  (times in {zone})")
@@ -58,72 +62,134 @@ def list_jobs(config: Path | None, state: str | None, limit: int, as_json: bool)
 
 @jobs.command("show", cls=Command)
 @config_option
-@click.argument("which", metavar="ACCESS_METHOD_ID_OR_JOB_ID")
+@socket_option
+@_which
 @json_option
-def show_jobs(config: Path | None, which: str, as_json: bool) -> None:
+def show_jobs(config: Path | None, socket: Path | None, which: str, as_json: bool) -> None:
     """Show one job, or all jobs of an access method, with every attempt."""
-    where = "WHERE access_method_id = ?1 OR CAST(job_id AS TEXT) = ?1 ORDER BY job_id DESC"
-    with _store(config) as (connection, zone):
-        found = _read(connection, where, which)
-        for job in found:
-            job["attempts"] = _attempts(connection, job["job_id"])
+    found, zone = _look(config, socket, lambda channel: channel.jobs_of(which), lambda views: views.jobs_of(which))
     if not found:
-        raise Negative(f"No job is known for {which!r}: check the id, or see 'encoder-bridge jobs list'.")
+        raise unknown(which)
     if as_json:
-        say_json([_for_programs(job) for job in found])
+        say_json(found)
         return
     for job in found:
         click.echo(_summary(job, zone))
+        for line in _facts(job):
+            click.echo(f"      {line}")
         for attempt in job["attempts"]:
             click.echo(f"      {_attempt(attempt, zone)}")
 
 
-@contextmanager
-def _store(config: Path | None) -> Iterator[tuple[sqlite3.Connection, tzinfo]]:
+@jobs.command(cls=Command)
+@_which
+@config_option
+@socket_option
+@json_option
+@click.pass_context
+def cancel(ctx: click.Context, which: str, config: Path | None, socket: Path | None, as_json: bool) -> None:
+    """Take a job off; of one in doubt this says which card to destroy."""
+    ctx.exit(_say_to(which, "cancel", config, socket, as_json=as_json))
+
+
+@jobs.command(cls=Command)
+@_which
+@config_option
+@socket_option
+@json_option
+@click.pass_context
+def confirm(ctx: click.Context, which: str, config: Path | None, socket: Path | None, as_json: bool) -> None:
+    """Let a job go that is held because a card was issued before."""
+    ctx.exit(_say_to(which, "confirm", config, socket, as_json=as_json))
+
+
+@jobs.command(cls=Command)
+@_which
+@config_option
+@socket_option
+@json_option
+@click.pass_context
+def retry(ctx: click.Context, which: str, config: Path | None, socket: Path | None, as_json: bool) -> None:
+    """Try a job again now, or once more where it ended without a card."""
+    ctx.exit(_say_to(which, "retry", config, socket, as_json=as_json))
+
+
+@jobs.command(cls=Command)
+@_which
+@click.option("--encoder", required=True, help="Where.")
+@config_option
+@socket_option
+@json_option
+@click.pass_context
+def claim(
+    ctx: click.Context, which: str, encoder: str, config: Path | None, socket: Path | None, as_json: bool
+) -> None:
+    """Have a job done at this encoder."""
+    ctx.exit(_say_to(which, "claim", config, socket, as_json=as_json, encoder=encoder))
+
+
+@jobs.command(cls=Command)
+@_which
+@click.option("--gone", "card", flag_value="gone", help="Nobody knows where its card is.")
+@click.option("--destroyed", "card", flag_value="destroyed", help="Its card cannot come back.")
+@click.option("--again", is_flag=True, help="Have another card made in its place.")
+@config_option
+@socket_option
+@json_option
+@click.pass_context
+def resolve(
+    ctx: click.Context,
+    /,
+    *,
+    which: str,
+    card: str | None,
+    again: bool,
+    config: Path | None,
+    socket: Path | None,
+    as_json: bool,
+) -> None:
+    """End a job in doubt whose card will not be laid down again."""
+    if card is None:
+        raise click.UsageError("Say what became of its card: --gone or --destroyed.")
+    ctx.exit(_say_to(which, "resolve", config, socket, as_json=as_json, card=card, again=again))
+
+
+def _say_to(which: str, verb: str, config: Path | None, socket: Path | None, *, as_json: bool, **body: object) -> int:
+    with reach(config, socket, works=False) as reached:
+        method = method_of(reached.channel, which)
+        answer = ask(reached.channel, verb, {"access_method_id": method, **body})
+    return conclude(answer, as_json=as_json)
+
+
+def _look(
+    config: Path | None,
+    socket: Path | None,
+    over: _Look,
+    beside: Callable[[Views], list[JobView]],
+) -> tuple[list[JobView], ZoneInfo]:
+    """Ask the bridge that runs, else look into the store beside it; and the property's time zone."""
+    if socket:
+        channel = Channel(socket)
+        return over(channel), ZoneInfo(channel.get("/v1/health").body.get("time_zone", "UTC"))
     settings = load(config, os.environ)
-    with closing(open_for_reading(settings.store)) as connection:
+    try:
+        return over(Channel(settings.control_socket)), settings.zone
+    except Nobody:
+        with _reading(settings.store) as views:
+            return beside(views), settings.zone
+
+
+@contextmanager
+def _reading(store: Path) -> Iterator[Views]:
+    with closing(open_for_reading(store)) as connection:
         try:
-            yield connection, settings.zone
+            yield Views(connection.execute)
         except sqlite3.Error as error:
-            raise StoreError(f"The store {settings.store} cannot be read ({error}).") from error
+            raise StoreError(f"The store {store} cannot be read ({error}).") from error
 
 
-def _read(connection: sqlite3.Connection, where: str, *parameters: object) -> list[_Job]:
-    cursor = connection.execute(_JOBS + where, parameters)
-    names = [name for name, *_ in cursor.description]
-    found = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-    for job in found:
-        job["is_reissue"] = bool(job["is_reissue"])
-        job["card"], job["error"] = (json.loads(job[key]) if job[key] else None for key in ("card", "error"))
-    return found
-
-
-def _attempts(connection: sqlite3.Connection, job_id: int) -> list[dict[str, Any]]:
-    rows = connection.execute(_ATTEMPTS, (job_id,)).fetchall()
-    return [
-        {
-            "attempt": attempt,
-            "at": at,
-            "what": what,
-            "encoder": encoder,
-            "card": card,
-            "detail": json.loads(detail) if detail else None,
-        }
-        for attempt, at, what, encoder, card, detail in rows
-    ]
-
-
-def _for_programs(job: _Job) -> _Job:
-    shown = dict(job)
-    for key in _TIMES:
-        shown[key] = iso(job[key]) if job[key] is not None else None
-    if "attempts" in job:
-        shown["attempts"] = [attempt | {"at": iso(attempt["at"])} for attempt in job["attempts"]]
-    return shown
-
-
-def _summary(job: _Job, zone: tzinfo) -> str:
-    parts = [f"{job['job_id']:>4}", _moment(job["state_at"], zone), f"{job['state']:<16}", job["access_method_id"]]
+def _summary(job: JobView, zone: ZoneInfo) -> str:
+    parts = [f"{job['job_id']:>4}", moment(job["state_at"], zone), f"{job['state']:<16}", job["access_method_id"]]
     if job["encoder"]:
         parts.append(f"on {job['encoder']}")
     if job["card"] and job["card"]["uid"]:
@@ -132,19 +198,30 @@ def _summary(job: _Job, zone: tzinfo) -> str:
         parts.append(job["evidence"])
     if job["error"]:
         parts.append(job["error"]["message"])
-    return "  ".join(parts)
+    return printable("  ".join(parts))
 
 
-def _attempt(attempt: dict[str, Any], zone: tzinfo) -> str:
-    parts = [f"attempt {attempt['attempt']}", _moment(attempt["at"], zone), attempt["what"]]
+def _facts(job: JobView) -> Iterator[str]:
+    if job["requester"]:
+        yield printable(f"asked for by {job['requester']}")
+    if job["sequence"] is not None:
+        yield f"number {job['sequence']}"
+    if job["route"]:
+        backup = f", or {', '.join(job['backup'])} where those are offline" if job["backup"] else ""
+        yield printable(f"to be made by {', '.join(job['route'])}{backup}")
+    for warning in job["warnings"]:
+        yield printable(sentence(warning))
+
+
+def _attempt(attempt: dict[str, Any], zone: ZoneInfo) -> str:
+    parts = [f"attempt {attempt['attempt']}", moment(attempt["at"], zone), attempt["what"]]
     if attempt["encoder"]:
         parts.append(f"on {attempt['encoder']}")
     if attempt["card"]:
         parts.append(f"card {attempt['card']}")
+    by = [who for who in (attempt["operator"], attempt["requester"]) if who]
+    if by:
+        parts.append(f"by {' for '.join(by)}")
     if attempt["detail"]:
         parts.append(attempt["detail"].get("message") or json.dumps(attempt["detail"], ensure_ascii=False))
-    return "  ".join(parts)
-
-
-def _moment(ms: int, zone: tzinfo) -> str:
-    return from_ms(ms, zone).strftime("%Y-%m-%d %H:%M:%S")
+    return printable("  ".join(parts))

@@ -17,6 +17,8 @@ _BY_ERROR: Mapping[str, HTTPStatus] = MappingProxyType(
         "unknown_job": HTTPStatus.NOT_FOUND,
         "unknown_request": HTTPStatus.NOT_FOUND,
         "payload_too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        "clock_not_set": HTTPStatus.SERVICE_UNAVAILABLE,
+        "bridge_stopping": HTTPStatus.SERVICE_UNAVAILABLE,
     },
 )
 _BY_STATUS: Mapping[str, HTTPStatus] = MappingProxyType(
@@ -30,13 +32,13 @@ _BY_STATUS: Mapping[str, HTTPStatus] = MappingProxyType(
 
 
 def status_of(answer: wire.Response) -> HTTPStatus:
-    """202: something will still happen. 400, 404, 413: mend it. 409: not as things stand. 429: later. Else 200."""
+    """202: something will still happen. 400, 404, 413: mend it. 409: not as things stand. 429, 503: later. Else 200."""
     by_status = _BY_STATUS.get(answer.status, HTTPStatus.OK)
-    if answer.status == "rejected" and answer.error:
+    if answer.status in {"rejected", "refused"} and answer.error:
         return _BY_ERROR.get(answer.error.type, by_status)
     return by_status
 
 
-def refusal(error_type: str, sentence: str) -> wire.Response:
+def refusal(error: wire.Problem) -> wire.Response:
     """An answer for what never reached the intake."""
-    return wire.Response(status="rejected", error=wire.Problem(type=error_type, message=sentence))
+    return wire.Response(status="rejected", error=error)

@@ -7,11 +7,11 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Protocol, get_args
+from typing import Any, Protocol
 
 from aiohttp import web
 
-from encoder_bridge import __version__, wire
+from encoder_bridge import __version__, texts, wire
 from encoder_bridge.board import Board
 from encoder_bridge.commits import Commits
 from encoder_bridge.control.answers import refusal, status_of
@@ -19,13 +19,14 @@ from encoder_bridge.control.door import listening, peer_of
 from encoder_bridge.control.feed import Feed
 from encoder_bridge.control.stream import Stream
 from encoder_bridge.errors import StoreError
-from encoder_bridge.intake import Envelope
+from encoder_bridge.intake import LOCAL_REQUESTS, REQUESTS, Envelope
 from encoder_bridge.log import get_logger
 from encoder_bridge.model import State
+from encoder_bridge.reports import problem
 from encoder_bridge.store import News
 from encoder_bridge.store.views import Views
 
-REQUESTS = (*(verb for verb in get_args(wire.Verb) if verb != "trigger"), "erase-guest", "operator")
+VERBS = (*REQUESTS, *LOCAL_REQUESTS)
 """What may be asked for at ``/v1/requests/{verb}``."""
 _AT_A_DEVICE = frozenset({"read", "erase"})
 """Requests that wait for somebody to lay down a card."""
@@ -53,7 +54,6 @@ class Control:
         views: reads jobs.
         commits: the way to the store.
         encoders: each encoder's name, in the order shown, to what is known of it for good: its driver and the like.
-            Looked at anew for every answer.
         about: what ``/v1/health`` tells beside the version: site, desk, time zone.
     """
 
@@ -161,6 +161,7 @@ class Control:
                 **facts,
                 **self._board.abilities.get(name, {}),
                 **self._board.encoders[name].model_dump(mode="json", exclude_none=True),
+                **self._board.abilities.get(name, {}),
             }
             for name, facts in self._encoders.items()
             if name in self._board.encoders
@@ -186,8 +187,8 @@ class Control:
 
     async def _request(self, request: web.Request) -> web.StreamResponse:
         verb = request.match_info["verb"]
-        if verb not in REQUESTS:
-            return _refused(404, "unknown_request", f"No such request: use one of {', '.join(REQUESTS)}.")
+        if verb not in VERBS:
+            return _refused(404, "unknown_request", f"No such request: use one of {', '.join(VERBS)}.")
         task = asyncio.current_task()
         if verb not in _AT_A_DEVICE or task is None:
             return await self._take(request, verb)
@@ -198,7 +199,8 @@ class Control:
             if not self._is_stopping:
                 raise
             task.uncancel()
-            return _refused(503, "bridge_stopping", "The bridge is stopping: ask again when it runs.")
+            stopping = refusal(problem(texts.problem("bridge_stopping")))
+            return _answered(stopping, status_of(stopping))
         finally:
             self._at_a_device.discard(task)
 
@@ -218,4 +220,4 @@ def _answered(answer: wire.Response, status: int) -> web.Response:
 
 
 def _refused(status: int, error_type: str, sentence: str) -> web.Response:
-    return _answered(refusal(error_type, sentence), status)
+    return _answered(refusal(wire.Problem(type=error_type, message=sentence)), status)

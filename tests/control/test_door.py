@@ -102,12 +102,16 @@ def test_a_socket_that_somebody_else_put_there_is_not_removed(tmp_path: Path) ->
     assert path.exists()
 
 
+def nobody(user: int) -> None:
+    raise KeyError(user)
+
+
 def test_the_peer_has_its_users_name(monkeypatch: pytest.MonkeyPatch) -> None:
     door._name.cache_clear()
     left, right = socket.socketpair(socket.AF_UNIX)
     with left, right:
         assert peer_of(left) == f"local:{pwd.getpwuid(os.getuid()).pw_name}"
-        monkeypatch.setattr(pwd, "getpwuid", lambda _: {}["no such user"])
+        monkeypatch.setattr(pwd, "getpwuid", nobody)
         door._name.cache_clear()
         assert peer_of(left) == f"local:{os.getuid()}"
     door._name.cache_clear()

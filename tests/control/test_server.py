@@ -18,7 +18,7 @@ import pytest
 from control.rig import SINCE, Running, UnixConnection, insert, job, send, serving
 from encoder_bridge import wire
 from encoder_bridge.control.answers import status_of
-from encoder_bridge.control.server import REQUESTS
+from encoder_bridge.control.server import VERBS
 from encoder_bridge.errors import StoreError
 from encoder_bridge.model import State
 
@@ -53,7 +53,8 @@ def test_a_store_that_is_gone_is_503(running: Running) -> None:
 
 
 def test_encoders_are_listed_in_the_configurations_order_with_what_they_do(running: Running) -> None:
-    running.show("desk-2", state="waiting_for_card", prompt="place_card", not_enforced=["lift"])
+    running.show("desk-2", state="waiting_for_card", prompt="place_card")
+    running.board.abilities["desk-2"] = {"can": ["encode", "read"], "not_enforced": ["lift"]}
     status, body = running.ask("GET", "/v1/encoders")
     assert status == 200
     assert body["encoders"] == [
@@ -66,6 +67,7 @@ def test_encoders_are_listed_in_the_configurations_order_with_what_they_do(runni
             "prompt": "place_card",
             "not_enforced": ["lift"],
             "warnings": [],
+            "can": ["encode", "read"],
         },
     ]
 
@@ -148,15 +150,15 @@ def test_what_nobody_has_a_use_for_is_said_to_be_ignored(running: Running) -> No
 
 
 def test_every_verb_reaches_the_intake_and_nothing_else_does(running: Running) -> None:
-    for verb in REQUESTS:
+    for verb in VERBS:
         running.intake.answers[verb] = wire.Response(id="r", status="done")
         assert running.ask("POST", f"/v1/requests/{verb}", {"id": "r"})[0] == 200
-    assert [envelope.verb for envelope in running.intake.arrived] == list(REQUESTS)
-    assert {"cancel", "confirm", "retry", "resolve", "claim", "job", "read", "erase"} <= set(REQUESTS)
-    assert {"erase-guest", "operator"} <= set(REQUESTS)
+    assert [envelope.verb for envelope in running.intake.arrived] == list(VERBS)
+    assert {"cancel", "confirm", "retry", "resolve", "claim", "job", "read", "erase"} <= set(VERBS)
+    assert {"erase-guest", "operator"} <= set(VERBS)
     for verb in ("trigger", "format-disk", "%2e%2e"):
         assert refused(running.ask("POST", f"/v1/requests/{verb}", {"id": "r"}))[0] == 404
-    assert len(running.intake.arrived) == len(REQUESTS)
+    assert len(running.intake.arrived) == len(VERBS)
 
 
 @pytest.mark.parametrize(
@@ -168,6 +170,8 @@ def test_every_verb_reaches_the_intake_and_nothing_else_does(running: Running) -
         ("ignored", None, 200),
         ("stale", "stale", 409),
         ("refused", "queue_full", 429),
+        ("refused", "clock_not_set", 503),
+        ("rejected", "bridge_stopping", 503),
         ("rejected", "invalid_json", 400),
         ("rejected", "missing_field", 400),
         ("rejected", "expired", 400),
@@ -197,7 +201,7 @@ def test_every_status_word_has_an_http_status() -> None:
 def test_a_web_page_is_refused_whatever_it_asks_for(running: Running) -> None:
     origin = {"Origin": "http://evil.example"}
     for method, path in (("GET", "/v1/jobs"), ("GET", "/v1/events"), ("POST", "/v1/jobs"), ("GET", "/nowhere")):
-        body = {} if method == "POST" else None
+        body: object = {} if method == "POST" else None
         assert refused(running.ask(method, path, body, origin)) == (403, "origin_refused")
     assert refused(running.ask("GET", "/v1/health", None, {"Origin": ""})) == (403, "origin_refused")
     assert not running.intake.arrived
