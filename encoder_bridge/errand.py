@@ -134,15 +134,18 @@ class Errand:
         try:
             await self._take(call.task.result())
         except Withdrawn:
-            error = gone() if desk.device_lost else texts.problem("no_credential_on_encoder")
-            self._answer("failed", error=error)
+            await self._withdraw()
+            told = gone() if desk.device_lost else texts.problem("no_credential_on_encoder")
+            self._answer("failed", error=told)
         except Unsure as error:
             await self._doubt(_problem(error))
             self._answer("unsure", error=_problem(error))
         except DeviceUnavailable as error:
+            await self._withdraw()
             self._answer("failed", error=_problem(error))
             raise
         except DriverError as error:
+            await self._withdraw()
             self._answer("failed", error=_problem(error))
         except (Exception, asyncio.CancelledError) as error:
             log.exception("driver_broke")
@@ -185,6 +188,10 @@ class Errand:
         """An erasure that began, now or in an earlier call, is to be looked at again."""
         if self._erasure:
             await self._commits(self._cards.doubt_erasure, self._erasure, told, self._clock())
+
+    async def _withdraw(self) -> None:
+        if self._erasure:
+            await self._commits(self._cards.withdraw_erasure, self._erasure)
 
     async def _accept_late(self, call: Call[Any]) -> None:
         if self._erasure and isinstance(call.late_result, Receipt):

@@ -220,6 +220,9 @@ class Intake:
 
     async def _errand_from_afar(self, envelope: Envelope, asked: wire.Read | wire.Erase, reply: ReplyAddress) -> None:
         answer = await self._run_errand(asked, envelope.requester)
+        # What a card holds, and who was at the desk, may be personal: it does not leave this machine.
+        made = answer.made_here.model_copy(update={"operator": None}) if answer.made_here else None
+        answer = answer.model_copy(update={"fields": None, "made_here": made})
         await self._commits(self._store.requests.answer, envelope.verb, answer, reply, self._clock())
 
     async def _run_errand(self, asked: wire.Read | wire.Erase, requester: str | None) -> wire.Response:

@@ -128,6 +128,10 @@ class Cards:
         """Nobody knows how far the blanking came: it is the next thing this encoder is asked to erase."""
         self._end(erasure.erasure_id, "unsure", now, error=problem)
 
+    def withdraw_erasure(self, erasure: Erasure) -> None:
+        """The call changed no card after all; what an earlier one left in doubt stays so."""
+        self._execute("DELETE FROM erasure WHERE erasure_id = ? AND state = 'erasing'", (erasure.erasure_id,))
+
     def give_up_erasure(self, encoder: str, now: int) -> bool:
         """The card that was half blanked will not come back."""
         erasure = self.unsettled(encoder)

@@ -22,13 +22,19 @@ from encoder_bridge.store.rows import to_json
 _MAY_SERVE = """
     (encoder = ?1 OR (encoder IS NULL AND (route IS NULL OR ?1 IN (SELECT value FROM json_each(route)))))
 """
-_CLAIMABLE = f"""
+_READY = f"""
     WHERE open AND (state = 'unsure' OR (state = 'queued' AND expires_at > ?2)) AND {_MAY_SERVE}
       AND (not_before <= ?2 OR not_before > ?2 + 120000) -- a pause is a minute at most: the clock was put back
       AND NOT EXISTS (SELECT 1 FROM job AS older
                       WHERE older.access_method_id = job.access_method_id AND older.open AND older.job_id < job.job_id)
-    ORDER BY place, job_id LIMIT ?3
 """  # noqa: S608 - a constant
+_TOO_FAST = """
+    (state = 'queued' AND (?3 OR requester IN (SELECT value FROM json_each(?4)))) -- to look at a card again is no card
+"""
+_CLAIMABLE = f"{_READY} AND NOT ifnull({_TOO_FAST}, 0) ORDER BY place, job_id LIMIT 1"
+_TO_BE_TOLD = f"""
+    {_READY} AND {_TOO_FAST} AND ifnull(error ->> '$.type', '') != 'rate_limited' ORDER BY place, job_id LIMIT 20
+"""
 _READY_LATER = f"""
     SELECT min(not_before) FROM job
     WHERE open AND state IN ('queued', 'unsure') AND not_before > ?2 AND {_MAY_SERVE}
@@ -37,8 +43,6 @@ _MET_MEANWHILE = """
     SELECT 1 FROM job JOIN method USING (access_method_id)
     WHERE job_id = ? AND known_at >= intended_at AND method.issued_at >= ifnull(occurred_at, 0)
 """
-_LOOKED_THROUGH = 100
-"""So many jobs are looked through for one whose requester is not over the limit."""
 _RETRY_MS = 60_000
 """Pause before a card is looked at again for which this device has no use."""
 _PASSING = frozenset({"encoder_offline", "handed_over", "rate_limited", "interrupted"})
@@ -77,16 +81,17 @@ class Work:
         Returns:
             the assignment, or None and the moment at which a job becomes ready by itself.
         """
-        job, ready = self._next(encoder, now)
-        if job is None:
-            return None, ready
-        self._execute("UPDATE job SET attempt = attempt + 1 WHERE job_id = ?", (job.job_id,))
-        self._ledger.sequences.mint(job.job_id, now)
-        try:
-            credential = self._credential(self._ledger.job(job.job_id))
-        except Unreadable:
-            self._set_aside(job, now)
-            return self.claim(encoder, now)
+        while True:
+            job, ready = self._next(encoder, now)
+            if job is None:
+                return None, ready
+            self._execute("UPDATE job SET attempt = attempt + 1 WHERE job_id = ?", (job.job_id,))
+            self._ledger.sequences.mint(job.job_id, now)
+            try:
+                credential = self._credential(self._ledger.job(job.job_id))
+                break
+            except Unreadable:
+                self._set_aside(job, now)
         if job.state is State.QUEUED:
             self._ledger.move(job, State.WAITING_FOR_CARD, now, error=_lasting(job.error))
         job = self._ledger.job(job.job_id)
@@ -215,8 +220,8 @@ class Work:
     def recover(self, now: int) -> int:
         """At start: what was being asked for is queued, what was being written is unsure.
 
-        Jobs that were held for want of a profile go on if the configuration names one by now; those that wanted an
-        encoder that is not configured any more may go to any.
+        Jobs that were held go on if the configuration by now names the profile or the route they want, or if the key
+        that opens their contents is back; those that wanted an encoder that is not configured any more may go to any.
 
         Returns:
             how many jobs became unsure.
@@ -230,12 +235,8 @@ class Work:
         self._cards.recover(now)
         self._ledger.sealed.seal_all()
         self._bind_again(now)
-        profile = self._ledger.rules.default_profile
-        if profile:
-            for job in self._ledger.jobs("WHERE open AND state = 'held'"):
-                self._execute("UPDATE job SET profile = ifnull(profile, ?) WHERE job_id = ?", (profile, job.job_id))
-                if job.error and job.error.type == "profile_missing":
-                    self._ledger.move(job, State.QUEUED, now)
+        for job in self._ledger.jobs("WHERE open AND state = 'held'"):
+            self._let_go(job, now)
         return len(interrupted)
 
     def expire(self, now: int) -> int | None:
@@ -281,13 +282,13 @@ class Work:
         """The job whose turn it is at this encoder, or when there may be one."""
         paced_until = self._pace.of_encoder(encoder, now)
         hurried = self._pace.requesters(now)
-        limit = _LOOKED_THROUGH if paced_until or hurried else 1
-        for job in self._ledger.jobs(_CLAIMABLE, (encoder, now, limit)):
-            until = paced_until or hurried.get(job.requester)
-            if job.state is State.UNSURE or until is None:  # a card that is looked at again is no other card
-                return job, None
-            if job.error is None or job.error.type != "rate_limited":
+        parameters = (encoder, now, paced_until is not None, json.dumps([*hurried]))
+        if paced_until or hurried:
+            for job in self._ledger.jobs(_TO_BE_TOLD, parameters):
                 self._ledger.restate(job, texts.problem("rate_limited", limit=self._ledger.rules.cards_per_minute))
+        found = self._ledger.jobs(_CLAIMABLE, parameters)
+        if found:
+            return found[0], None
         (ready,) = self._execute(_READY_LATER, (encoder, now)).fetchone()
         return None, min((at for at in (ready, paced_until, *hurried.values()) if at), default=None)
 
@@ -304,6 +305,9 @@ class Work:
         """Look at who may serve the open jobs in a configuration that may be another one by now."""
         configured = self._ledger.rules.encoders
         for job in self._ledger.jobs("WHERE open"):
+            if job.state is State.HELD and job.error and job.error.type == "contents_missing":
+                self._ledger.move(job, State.QUEUED, now)  # the right key may be back
+                continue
             if job.encoder is not None and job.encoder not in configured:
                 self._ledger.log(job, "encoder_gone", job.state_at)
                 if job.state is State.UNSURE:
@@ -317,6 +321,19 @@ class Work:
                 self._ledger.move(job, State.HELD, now, error=texts.problem("no_route"))
             elif has_route and job.state is State.HELD and job.error and job.error.type == "no_route":
                 self._ledger.move(job, State.QUEUED, now)
+
+    def _let_go(self, job: Job, now: int) -> None:
+        """Let a held job go on, or say what else it lacks, if it lacks no more what it was held for."""
+        profile = self._ledger.rules.default_profile
+        self._execute("UPDATE job SET profile = ifnull(profile, ?) WHERE job_id = ?", (profile, job.job_id))
+        reason = job.error.type if job.error else None
+        if reason == "profile_missing" and profile:
+            if job.encoder is not None or self._opening.route_again(job):
+                self._ledger.move(job, State.QUEUED, now)
+            else:
+                self._ledger.restate(job, texts.problem("no_route"))
+        elif reason == "contents_missing" and self._ledger.sealed.opens(job.job_id):
+            self._ledger.move(job, State.QUEUED, now)
 
     def _valid_from(self, job: Job, now: int) -> int:
         (text,) = self._execute("SELECT credential FROM job WHERE job_id = ?", (job.job_id,)).fetchone()
