@@ -11,12 +11,15 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from encoder_bridge.cli.client import Channel, Nobody, Unreachable
-from encoder_bridge.config import Settings, load
 from encoder_bridge.errors import StoreError
+
+if TYPE_CHECKING:
+    from encoder_bridge.config import Settings
 
 socket_option = click.option(
     "--socket",
@@ -52,6 +55,8 @@ def reach(config: Path | None, socket: Path | None, *, works: bool) -> Iterator[
     if socket:
         yield Reached(channel=_tried(Channel(socket)), is_own=False)
         return
+    from encoder_bridge.config import load
+
     settings = load(config, os.environ)
     channel = Channel(settings.control_socket)
     try:

@@ -232,7 +232,14 @@ def _play(plan: Plan, teller: Teller, workspace: Workspace, opened: _Opened, *, 
             address = replace(address, password=secret.decode())
         except UnicodeDecodeError:  # whose words quote the password
             raise ConfigError("--password-file: the password is not UTF-8: save the file as UTF-8.") from None
-    teller.broker(opened.name, address, Topics(settings.topic_root), cards, kept=workspace.keeps_cards)
+    teller.broker(
+        opened.name,
+        address,
+        Topics(settings.topic_root),
+        cards,
+        kept=workspace.keeps_cards,
+        control=settings.control_socket,
+    )
 
     async def play() -> int:
         return await Play(plan, settings, address, teller.step).run(teller.summary)

@@ -28,7 +28,9 @@ _SHORT_ID = 8
 class Teller(Protocol):
     """Tells a person or a program."""
 
-    def broker(self, name: str, address: Address | None, topics: Topics, cards: Path, *, kept: bool) -> None:
+    def broker(
+        self, name: str, address: Address | None, topics: Topics, cards: Path, *, kept: bool, control: Path
+    ) -> None:
         """Say what was started, and how to join it."""
 
     def step(self, step: Step) -> None:
@@ -58,7 +60,9 @@ class Programs(Teller):
     def __init__(self) -> None:
         self._clock = Clock()
 
-    def broker(self, name: str, address: Address | None, topics: Topics, cards: Path, *, kept: bool) -> None:
+    def broker(
+        self, name: str, address: Address | None, topics: Topics, cards: Path, *, kept: bool, control: Path
+    ) -> None:
         """See `Teller`."""
         where = None
         if address:
@@ -71,6 +75,7 @@ class Programs(Teller):
                 "topics": f"{topics.root}/#",
                 "cards": str(cards),
                 "cards_are_kept": kept,
+                "control_socket": str(control),
             }
         )
 
@@ -110,7 +115,9 @@ class People(Teller):
         self._halves: dict[str, int] = {}
         self._methods: set[str] = set()
 
-    def broker(self, name: str, address: Address | None, topics: Topics, cards: Path, *, kept: bool) -> None:
+    def broker(
+        self, name: str, address: Address | None, topics: Topics, cards: Path, *, kept: bool, control: Path
+    ) -> None:
         """See `Teller`."""
         if address:
             at = f"-h {address.host} -p {address.port}"
@@ -129,6 +136,7 @@ class People(Teller):
         self._line(f"{click.style('Cards', bold=True)}   {cards}")
         if not kept:
             self._line("        removed at the end; --card-stock FOLDER keeps them")
+        self._line(f"{click.style('Control', bold=True)} encoder-bridge watch --socket {control}")
         self._line("")
 
     def step(self, step: Step) -> None:

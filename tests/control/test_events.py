@@ -11,7 +11,7 @@ import pytest
 
 from control.rig import SINCE, Watcher, idle, job, serving
 from encoder_bridge.board import Board
-from encoder_bridge.control import feed, stream
+from encoder_bridge.control import feed, server, stream
 from encoder_bridge.control.feed import Feed
 from encoder_bridge.model import State
 from encoder_bridge.store import News
@@ -82,7 +82,8 @@ def test_a_number_that_is_not_ours_begins_anew(tmp_path: Path, last: str) -> Non
             assert watcher.until("snapshot")[-1].body == {"is_whole": True}
 
 
-def test_the_stream_ends_with_the_bridge(tmp_path: Path) -> None:
+def test_the_stream_ends_with_the_bridge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "_STOP_S", 60.0)  # which nobody waits for
     with serving(tmp_path) as running, Watcher(running.path) as watcher:
         watcher.until("snapshot")
         running.stop()
@@ -149,10 +150,11 @@ def test_the_newest_state_of_a_thing_takes_the_place_of_the_one_before() -> None
         for state in (State.QUEUED, State.WAITING_FOR_CARD, State.WRITING):
             one.hear(News(jobs={"am_1": job(1, state)}))
             one.hear(News(jobs={"am_2": job(2, State.QUEUED)}))
+        one.hear(News(jobs={"am_1": job(1, State.UNSURE)}))
         read = [await reader.next(1), await reader.next(1)]
-        assert [(change.thing[1], json.loads(change.body)["state"]) for change in read if change] == [
-            ("am_1", "writing"),
-            ("am_2", "queued"),
+        assert [(change.thing[1], json.loads(change.body)["state"], change.number) for change in read if change] == [
+            ("am_2", "queued", 6),
+            ("am_1", "unsure", 7),
         ]
         assert await reader.next(0.001) is None
         assert not reader.is_over
