@@ -93,7 +93,7 @@ async def scene(folder: Path, device: Device) -> AsyncIterator[Scene]:
         secret=lambda _: b"",
         card_wait_s=60,
     )
-    working = Station(equipment, commits=commits, work=store.work, board=board, clock=lambda: 1000)
+    working = Station(equipment, commits=commits, store=store, board=board, clock=lambda: 1000)
     task = asyncio.create_task(working.run())
     try:
         yield Scene(device, Store(reader, rules, Seal(bytes(32))), board, task)
