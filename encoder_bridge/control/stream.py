@@ -23,7 +23,7 @@ import json
 
 from aiohttp import web
 
-from encoder_bridge.control.feed import Change, Feed, Reader
+from encoder_bridge.control.feed import Feed, Reader
 from encoder_bridge.log import get_logger
 
 HEARTBEAT_S = 15.0
@@ -64,15 +64,16 @@ class Stream:
     async def _tell(self, response: web.StreamResponse, reader: Reader) -> None:
         snapshot = reader.snapshot
         for change in snapshot.changes:
-            await _write(response, _event(change))
+            await _write(response, _event(change.thing[0], change.body))
         whole = json.dumps({"is_whole": snapshot.is_whole})
-        await _write(response, f"event: snapshot\nid: {self._instance}-{snapshot.number}\ndata: {whole}\n\n")
+        await _write(response, _event("snapshot", whole, f"{self._instance}-{snapshot.number}"))
         while not reader.is_over:
             change_or_none = await reader.next(HEARTBEAT_S)
-            if change_or_none is None:
-                await _write(response, ":\n\n")
-            else:
-                await _write(response, f"id: {self._instance}-{change_or_none.number}\n{_event(change_or_none)}")
+            text = ":\n\n"
+            if change_or_none:
+                number = f"{self._instance}-{change_or_none.number}"
+                text = _event(change_or_none.thing[0], change_or_none.body, number)
+            await _write(response, text)
 
     def _number(self, last_id: str) -> int | None:
         instance, _, number = last_id.rpartition("-")
@@ -80,8 +81,8 @@ class Stream:
         return int(number[:18]) if is_ours else None
 
 
-def _event(change: Change) -> str:
-    return f"event: {change.thing[0]}\ndata: {change.body}\n\n"
+def _event(kind: str, body: str, number: str | None = None) -> str:
+    return f"event: {kind}\n" + (f"id: {number}\n" if number else "") + f"data: {body}\n\n"
 
 
 async def _write(response: web.StreamResponse, text: str) -> None:

@@ -81,6 +81,7 @@ def test_curl_watches(running: Running) -> None:
             running.show("desk-1", state="writing", done=1, total=4)
             while next(lines) != "event: encoder\n":
                 pass
+            assert next(lines).startswith("id: ")
             assert json.loads(next(lines).removeprefix("data: "))["done"] == 1
         finally:
             watching.terminate()
