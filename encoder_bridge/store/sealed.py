@@ -42,9 +42,13 @@ class Sealed:
         """The card's contents; see `fields`."""
         return {name: base64.b64decode(value) for name, value in self._read("contents", job_id).items()}
 
-    def copy(self, job_id: int, to: int) -> None:
-        """Let another job have the same."""
-        self.put(to, self.fields(job_id), self.data(job_id))
+    def opens(self, job_id: int) -> bool:
+        """Whether what is kept for a job can be read with the present key."""
+        try:
+            self.fields(job_id), self.data(job_id)
+        except Unreadable:
+            return False
+        return True
 
     def forget_data(self, job_id: int) -> None:
         """Delete a card's contents."""
