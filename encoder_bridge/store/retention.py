@@ -40,7 +40,7 @@ class Retention:
         rules = self._ledger.rules
         oldest = now - rules.keep_history_ms
         self._execute("DELETE FROM method WHERE known_at < ?", (oldest,))
-        self._execute("DELETE FROM sequence WHERE at < ? AND scope NOT LIKE 'entrance:%'", (oldest,))
+        self._ledger.sequences.forget(oldest)
         self._execute("DELETE FROM erasure WHERE state_at < ? AND state IN ('erased', 'given_up')", (oldest,))
         guests = self._execute(_OLD_GUESTS, (now - rules.keep_personal_ms, _SLICE)).fetchall()
         for (job_id,) in guests:

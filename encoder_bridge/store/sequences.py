@@ -22,22 +22,26 @@ _LEAD = 5
 """The desk is warned when a fifth of the lock's window is left."""
 
 _OF_JOB = "SELECT profile, scope, sequence, credential FROM job WHERE job_id = ?"
-_NUMBERS = "SELECT scope, last, unused FROM sequence WHERE profile = ? AND scope IN (SELECT value FROM json_each(?))"
+_NUMBERS = """
+    SELECT scope, last, iif(used_at <= ?3, 0, unused) FROM sequence
+    WHERE profile = ?1 AND scope IN (SELECT value FROM json_each(?2))
+"""
 _JOINED = """
     SELECT max(job_id) FROM job WHERE open AND job_id < ?1 AND profile = ?2 AND scope = ?3 AND sequence IS NULL
                                       AND NOT json_extract(credential, '$.joins')
 """
 _SPEND = """
     UPDATE sequence SET unused = iif(used_at <= ?4, 1, unused + 1), used_at = NULL
-    WHERE profile = ?1 AND scope IN (SELECT value FROM json_each(?2)) AND last = ?3
+    WHERE profile = ?1 AND scope IN (SELECT value FROM json_each(?2)) AND last >= ?3
 """
 _MET = """
     UPDATE sequence SET used_at = ?4 WHERE profile = ?1 AND scope IN (SELECT value FROM json_each(?2)) AND last = ?3
 """
 _GIVE_BACK = """
-    UPDATE sequence SET last = last - 1 WHERE profile = ?1 AND scope IN (SELECT value FROM json_each(?2)) AND last = ?3
-           AND NOT shared
+    UPDATE sequence SET last = last - 1, shared = 1 -- a copy may have been given the one before
+    WHERE profile = ?1 AND scope IN (SELECT value FROM json_each(?2)) AND last = ?3 AND NOT shared
 """
+_FORGET = "DELETE FROM sequence WHERE at < ? AND scope NOT LIKE 'entrance:%' RETURNING last"
 
 
 class Sequences:
@@ -54,13 +58,15 @@ class Sequences:
         profile, scope, sequence, credential = self._execute(_OF_JOB, (job_id,)).fetchone()
         if sequence is not None:
             return
+        scope = scope or self._scope_of_old(job_id)
         copies = json.loads(credential)["joins"]
         if copies:
             # The card it joins may still wait for its turn, at another encoder or behind somebody's pause.
             (joined,) = self._execute(_JOINED, (job_id, profile, scope)).fetchone()
             if joined is not None:
                 self.mint(joined, now)
-        known = {name: (last, unused) for name, last, unused in self._execute(_NUMBERS, (profile, scope)).fetchall()}
+        rows = self._execute(_NUMBERS, (profile, scope, now)).fetchall()
+        known = {name: (last, unused) for name, last, unused in rows}
         highest = max((last for last, _ in known.values()), default=self._floor)
         joins = copies and bool(known)
         number = highest if joins else highest + 1
@@ -72,8 +78,8 @@ class Sequences:
             )
         warning = None if joins else self._warning(known)
         self._execute(
-            "UPDATE job SET sequence = ?, warnings = ? WHERE job_id = ?",
-            (number, json.dumps([asdict(warning)]) if warning else None, job_id),
+            "UPDATE job SET sequence = ?, scope = ?, warnings = ? WHERE job_id = ?",
+            (number, scope, json.dumps([asdict(warning)]) if warning else None, job_id),
         )
 
     def spend(self, job_id: int, now: int) -> None:
@@ -87,14 +93,35 @@ class Sequences:
         profile, scope, sequence, _ = self._execute(_OF_JOB, (job_id,)).fetchone()
         self._execute(_MET, (profile, scope, sequence, valid_from + _IN_USE_AFTER_MS))
 
-    def take_back(self, job_id: int) -> None:
-        """The job ends, or changes its contents: a number that no card was ever given may be given again."""
+    def take_back(self, job_id: int, *, is_other: bool = False) -> None:
+        """The job ends, or is to be another card: a number that no card was ever given may be given again.
+
+        Args:
+            job_id: of the job.
+            is_other: it stays open, but what its number counts for has changed, so that it needs another one.
+        """
         profile, scope, sequence, credential = self._execute(_OF_JOB, (job_id,)).fetchone()
-        if sequence is None or self._was_spent(job_id):
+        was_spent = self._was_spent(job_id)
+        if sequence is None or (was_spent and not is_other):
             return
-        if not json.loads(credential)["joins"]:
+        if not was_spent and not json.loads(credential)["joins"]:
             self._execute(_GIVE_BACK, (profile, scope, sequence))
         self._execute("UPDATE job SET sequence = NULL, warnings = NULL WHERE job_id = ?", (job_id,))
+
+    def forget(self, before: int) -> None:
+        """Drop the numbers of stays without a new card since then; one that comes back goes on above them all."""
+        dropped = self._execute(_FORGET, (before,)).fetchall()
+        if dropped:
+            self._floor = max(self._floor, *(last for (last,) in dropped))
+            self._execute("UPDATE meta SET value = ? WHERE name = 'sequence_floor'", (self._floor,))
+
+    def _scope_of_old(self, job_id: int) -> str:
+        """What the number of a job from a store of version 1 counts for."""
+        access_method_id, credential, origin = self._execute(
+            "SELECT access_method_id, credential, origin FROM job WHERE job_id = ?", (job_id,)
+        ).fetchone()
+        grants = json.loads(origin).get("access_grant_ids", [])
+        return scope_of(json.loads(credential)["entrances"], grants, access_method_id)
 
     def _was_spent(self, job_id: int) -> bool:
         found = self._execute("SELECT 1 FROM attempt WHERE job_id = ? AND what = 'intended'", (job_id,)).fetchone()
