@@ -193,8 +193,11 @@ class Needs:
         if trigger.encoder and trigger.encoder != job.encoder:
             self._execute("UPDATE job SET encoder = ? WHERE job_id = ?", (trigger.encoder, job.job_id))
             changes = True
+        job = self._ledger.job(job.job_id)
         if changes and job.state is State.WAITING_FOR_CARD:
-            return self._ledger.move(job, State.QUEUED, now)
+            job = self._ledger.move(job, State.QUEUED, now)
+        if changes and job.encoder is None and not self._opening.route_again(job) and job.state is State.QUEUED:
+            return self._ledger.move(job, State.HELD, now, error=texts.problem("no_route"))
         return self._ledger.job(job.job_id)
 
     def _delete(self, trigger: wire.Trigger, now: int) -> Answer:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from encoder_bridge import routing, texts, wire
-from encoder_bridge.model import Job, Problem, State, to_ms
+from encoder_bridge.model import OPEN, Job, Problem, State, to_ms
 from encoder_bridge.routing import Facts, Route
 from encoder_bridge.sealing import Unreadable
 from encoder_bridge.store.ledger import Ledger
 from encoder_bridge.store.rows import COLUMNS, to_job, to_json
 from encoder_bridge.store.sequences import scope_of
 
-_COPIED = "access_method_id, encoder, profile, credential, origin, occurred_at, is_reissue, route, backup, scope"
+_COPIED = "access_method_id, encoder, profile, credential, origin, occurred_at, is_reissue, scope"
 _ANYWHERE = Route(encoders=())
 
 
@@ -30,9 +31,7 @@ class Opening:
         self, trigger: wire.Trigger, held: Problem | None, *, is_reissue: bool, requester: str | None, now: int
     ) -> Job:
         """Open a job for a need."""
-        origin = trigger.model_dump(
-            include={"acs_system_id", "workspace_id", "access_grant_ids", "space_ids"}, exclude_none=True
-        )
+        origin = _origin(trigger)
         route = self.route(trigger, requester) or _ANYWHERE
         return self._add(
             trigger.credential,
@@ -51,7 +50,7 @@ class Opening:
             requester=requester,
             route=_names(route.encoders),
             backup=_names(route.backup),
-            scope=_scope(trigger),
+            scope=_scope(trigger, origin),
         )
 
     def again(self, job: Job, event_id: str, requester: str | None, now: int) -> Job | Problem:
@@ -63,6 +62,9 @@ class Opening:
         row = self._execute(f"SELECT {_COPIED} FROM job WHERE job_id = ?", (job.job_id,)).fetchone()  # noqa: S608
         copied = dict(zip(_COPIED.split(", "), row, strict=True))
         credential = json.loads(copied["credential"])
+        copied["profile"] = copied["profile"] or self._rules.default_profile
+        if copied["profile"] is None:
+            return texts.problem("profile_missing")
         expires_at = now + self._rules.open_for_ms
         if credential["ends_at"]:
             expires_at = to_ms(datetime.fromisoformat(credential["ends_at"]))
@@ -72,10 +74,19 @@ class Opening:
             fields, data = self._ledger.sealed.fields(job.job_id), self._ledger.sealed.data(job.job_id)
         except Unreadable:
             return texts.problem("contents_missing")
-        if sorted([*fields, *data]) != sorted(credential.get("brought", [])):
+        here = [*fields, *data]
+        # A job from a store of version 1 does not say what it brought; while it is open all of it is here.
+        brought = credential.get("brought", here if job.state in OPEN else None)
+        if brought is None or sorted(here) != sorted(brought):
             return texts.problem("contents_missing")
+        copied["credential"] = json.dumps(credential | {"brought": here})
         if copied["encoder"] not in self._rules.encoders:
             copied["encoder"] = None
+        if copied["encoder"] is None:
+            route = self._find(_facts(job, credential["entrances"]))
+            if route is None:
+                return texts.problem("no_route")
+            copied |= {"route": _names(route.encoders), "backup": _names(route.backup)}
         block = wire.CredentialBlock.model_construct(fields=fields, data=data)
         copied |= {"state": State.QUEUED, "event_id": event_id, "expires_at": expires_at}
         return self._add(block, now, **copied, requester=requester or job.requester)
@@ -95,19 +106,11 @@ class Opening:
             is_same = False
         if is_same and before == (plain(trigger), self.profile(trigger)):
             return False
-        self._ledger.sequences.take_back(job.job_id)
-        route = self.route(trigger, job.requester) or _ANYWHERE
+        origin = {**job.origin, **_origin(trigger)}
+        self._take_number_back(job, block.joins, self.profile(trigger), _scope(trigger, origin))
         self._execute(
-            """UPDATE job SET credential = ?, profile = ifnull(?, profile), scope = ?, route = ?, backup = ?
-               WHERE job_id = ?""",
-            (
-                plain(trigger),
-                self.profile(trigger),
-                _scope(trigger),
-                _names(route.encoders),
-                _names(route.backup),
-                job.job_id,
-            ),
+            "UPDATE job SET credential = ?, profile = ifnull(?, profile), origin = ?, scope = ? WHERE job_id = ?",
+            (plain(trigger), self.profile(trigger), json.dumps(origin), _scope(trigger, origin), job.job_id),
         )
         sealed.put(job.job_id, block.fields, block.data)
         self._ledger.news.queue = True
@@ -120,13 +123,7 @@ class Opening:
             whether there is one.
         """
         (text,) = self._execute("SELECT credential FROM job WHERE job_id = ?", (job.job_id,)).fetchone()
-        facts = Facts(
-            entrances=tuple(json.loads(text)["entrances"]),
-            spaces=_texts(job.origin.get("space_ids")),
-            acs_system=str(job.origin["acs_system_id"]) if "acs_system_id" in job.origin else None,
-            requester=job.requester,
-        )
-        found = self._find(facts)
+        found = self._find(_facts(self._ledger.job(job.job_id), json.loads(text)["entrances"]))
         if found is not None:
             self._execute(
                 "UPDATE job SET route = ?, backup = ? WHERE job_id = ?",
@@ -156,6 +153,14 @@ class Opening:
         """What decides about the card's contents."""
         return (trigger.credential.profile if trigger.credential else None) or self._rules.default_profile
 
+    def _take_number_back(self, job: Job, joins: bool, profile: str | None, scope: str) -> None:
+        """What is to be another card needs another number, even where the one before was on its way to a card."""
+        text, *before = self._execute(
+            "SELECT credential, profile, scope FROM job WHERE job_id = ?", (job.job_id,)
+        ).fetchone()
+        is_other = [json.loads(text)["joins"], *before] != [joins, profile or before[0], scope]
+        self._ledger.sequences.take_back(job.job_id, is_other=is_other)
+
     def _find(self, facts: Facts) -> Route | None:
         return routing.find(self._rules.routes, facts) if self._rules.routes else _ANYWHERE
 
@@ -179,9 +184,24 @@ def plain(trigger: wire.Trigger) -> str:
     return json.dumps(kept | {"brought": [*block.fields, *block.data]})
 
 
-def _scope(trigger: wire.Trigger) -> str:
+def _origin(trigger: wire.Trigger) -> dict[str, Any]:
+    return trigger.model_dump(
+        include={"acs_system_id", "workspace_id", "access_grant_ids", "space_ids"}, exclude_none=True
+    )
+
+
+def _scope(trigger: wire.Trigger, origin: Mapping[str, object]) -> str:
     entrances = trigger.credential.entrances if trigger.credential else []
-    return scope_of(entrances, trigger.access_grant_ids or [], trigger.access_method_id)
+    return scope_of(entrances, _texts(origin.get("access_grant_ids")), trigger.access_method_id)
+
+
+def _facts(job: Job, entrances: Sequence[str]) -> Facts:
+    return Facts(
+        entrances=tuple(entrances),
+        spaces=_texts(job.origin.get("space_ids")),
+        acs_system=str(job.origin["acs_system_id"]) if "acs_system_id" in job.origin else None,
+        requester=job.requester,
+    )
 
 
 def _names(encoders: tuple[str, ...]) -> str | None:
