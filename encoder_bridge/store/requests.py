@@ -95,6 +95,8 @@ class Requests:
             self._note(job, "claimed", request, requester, now, encoder=request.encoder)
             self._execute("UPDATE job SET encoder = ? WHERE job_id = ?", (request.encoder, job.job_id))
             self._put_first(job)
+            if job.state is State.UNSURE and job.encoder != request.encoder:
+                self._ledger.news.withdrawn.add((job.job_id, job.attempt))  # nobody looks at a card at two encoders
             is_elsewhere = job.state is State.WAITING_FOR_CARD and job.encoder != request.encoder
             waits_for_this = job.state is State.HELD and job.error is not None and job.error.type == "no_route"
             if is_elsewhere or waits_for_this:
@@ -165,7 +167,10 @@ class Requests:
             return texts.problem("credential_deleted")
         if job.state not in _ONCE_MORE:
             return texts.problem("cannot_retry")
-        return self._opening.again(job, f"request/retry/{request.id}", requester, now)
+        again = self._opening.again(job, f"request/retry/{request.id}", requester, now)
+        if isinstance(again, Job):
+            self._note(again, "retried", request, requester, now)
+        return again
 
     def _put_first(self, job: Job) -> None:
         self._execute(
