@@ -27,6 +27,7 @@ MINUTE = 60_000
 DAY = 86_400_000
 START = 1_750_000_000_000
 CARD = Card(technology="test", uid="04aa")
+OTHER_CARD = Card(technology="test", uid="04bb")
 SEAL = Seal(bytes(range(32)))
 RULES = Rules(encoders={"left": "one", "right": "one"}, default_profile="room", max_open=100, zone=UTC)
 
@@ -40,21 +41,29 @@ class Desk:
         rules: Rules = RULES,
         *,
         now: int = START,
+        seal: Seal = SEAL,
         connect: Callable[[str], Connection] | None = None,
         numbers: Iterator[int] | None = None,
     ) -> None:
         self.path = path
         self.now = now
         self.connection = open_store(path, connect)
-        self.store = Store(self.connection, rules, SEAL)
+        self.store = Store(self.connection, rules, seal)
         self._numbers = itertools.count(1) if numbers is None else numbers
 
     def close(self) -> None:
         self.connection.close()
 
-    def again(self, rules: Rules = RULES) -> Desk:
+    def again(self, rules: Rules = RULES, *, seal: Seal = SEAL) -> Desk:
         """The next process on the same file; this one is gone without having tidied anything up."""
-        return Desk(self.path, rules, now=self.now, numbers=self._numbers)
+        return Desk(self.path, rules, now=self.now, seal=seal, numbers=self._numbers)
+
+    def restart(self, rules: Rules = RULES, *, seal: Seal = SEAL) -> Desk:
+        """The next process, after it has looked at what the one before left."""
+        desk = self.again(rules, seal=seal)
+        desk.do(desk.store.work.recover, desk.now)
+        self.close()
+        return desk
 
     def do(self, operation: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """One operation, committed; one that raises leaves nothing behind."""
@@ -69,10 +78,18 @@ class Desk:
 
     # What comes in.
 
-    def send(self, event_type: str, method: str = "m1", *, reply_to: str | None = None, **fields: Any) -> wire.Response:
+    def send(
+        self,
+        event_type: str,
+        method: str = "m1",
+        *,
+        reply_to: str | None = None,
+        requester: str | None = None,
+        **fields: Any,
+    ) -> wire.Response:
         body = {"event_id": f"e{next(self._numbers)}", "event_type": f"access_method.{event_type}", **fields}
         trigger = wire.Trigger.model_validate({"access_method_id": method, **body})
-        return self.do(self.store.needs.accept, trigger, ReplyAddress(topic=reply_to), self.now)
+        return self.do(self.store.needs.accept, trigger, ReplyAddress(topic=reply_to), self.now, requester)
 
     def need(self, method: str = "m1", *, at: int | None = None, **fields: Any) -> wire.Response:
         """A card is required; `at` is when the need arose."""
@@ -83,14 +100,20 @@ class Desk:
     def delete(self, method: str = "m1") -> wire.Response:
         return self.send("deleted", method)
 
-    def request(self, verb: str, method: str = "m1") -> dict[str, Any]:
-        """Cancel, confirm or job; returns the answer that was put into the outbox."""
-        operation = {
-            "cancel": self.store.requests.cancel,
-            "confirm": self.store.requests.confirm,
-            "job": self.store.requests.tell,
-        }[verb]
-        self.do(operation, wire.Request(id="r", access_method_id=method), ReplyAddress(), self.now)
+    def request(self, verb: str, method: str = "m1", *, requester: str | None = None, **fields: Any) -> dict[str, Any]:
+        """A word to a job, with an id that nobody used before; returns the answer that was put into the outbox."""
+        requests = self.store.requests
+        words: dict[str, tuple[type[wire.Request], Any]] = {
+            "cancel": (wire.Request, requests.cancel),
+            "confirm": (wire.Request, requests.confirm),
+            "retry": (wire.Request, requests.retry),
+            "claim": (wire.Claim, requests.claim),
+            "resolve": (wire.Resolve, requests.resolve),
+            "job": (wire.Request, requests.tell),
+        }
+        model, operation = words[verb]
+        asked = model.model_validate({"id": f"r{next(self._numbers)}", "access_method_id": method, **fields})
+        self.do(operation, asked, ReplyAddress(), self.now, requester)
         return self.outbox("response")[-1]
 
     # What an encoder does.
@@ -107,14 +130,21 @@ class Desk:
     def intend(self, job: Job, encoder: str = "left", card: Card | None = CARD) -> bool:
         return self.do(self.store.work.intend, job, encoder, Intent(card=card), self.now) is Verdict.GO
 
-    def begin(self, encoder: str = "left") -> Job:
+    def begin(self, encoder: str = "left", card: Card | None = CARD) -> Job:
         """Claim the next job and commit the intent to write it."""
         job = self.claim(encoder).job
-        assert self.intend(job, encoder)
+        assert self.intend(job, encoder, card)
         return job
 
-    def issue(self, job: Job) -> bool:
-        return self.do(self.store.work.issue, job, Receipt(evidence=Evidence.READ_BACK, card=CARD), self.now)
+    def issue(self, job: Job, card: Card | None = None) -> bool:
+        """End a job with a card, the intended one unless it is named."""
+        intent = self.job(job.job_id).intent
+        receipt = Receipt(evidence=Evidence.READ_BACK, card=card or (intent.card if intent else CARD))
+        return self.do(self.store.work.issue, job, receipt, self.now)
+
+    def fail(self, job: Job) -> None:
+        """End a job without a card; none was changed."""
+        self.do(self.store.work.fail, job, Problem(type="no", message="no"), self.now)
 
     def doubt(self, job: Job, *, retry_at: int = 0) -> None:
         self.do(self.store.work.doubt, job, Problem(type="torn", message="torn"), self.now, retry_at=retry_at)
@@ -128,6 +158,10 @@ class Desk:
         (job,) = [job for job in self.jobs() if job.job_id == job_id]
         return job
 
+    def newest(self, method: str = "m1") -> Job:
+        """The newest job of an access method."""
+        return [job for job in self.jobs() if job.access_method_id == method][-1]
+
     def jobs(self) -> list[Job]:
         return self.store.work._ledger.jobs("ORDER BY job_id")
 
@@ -139,6 +173,19 @@ class Desk:
 
     def forget_outbox(self) -> None:
         self.do(self.store.outbox.told, [message.report_id for message in self.store.outbox.pending(10_000)])
+
+    def problem(self, job_id: int = 1) -> str | None:
+        """The type of what is told about a job."""
+        error = self.job(job_id).error
+        return error.type if error else None
+
+    def log(self, job_id: int = 1) -> list[dict[str, Any]]:
+        """The attempts log of one job."""
+        columns = ("job_id", "attempt", "what", "encoder", "card", "requester", "operator")
+        rows = self.connection.execute(
+            f"SELECT {', '.join(columns)} FROM attempt WHERE job_id = ? ORDER BY attempt_id", (job_id,)
+        )
+        return [dict(zip(columns, row, strict=True)) for row in rows.fetchall()]
 
     def rows(self, table: str) -> list[tuple[Any, ...]]:
         return list(self.connection.execute(f"SELECT * FROM {table}").fetchall())

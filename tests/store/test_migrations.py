@@ -71,7 +71,7 @@ def test_opening_a_store_of_version_1_again_migrates_nothing(path: Path) -> None
 
 def test_two_stores_have_two_identities(tmp_path: Path) -> None:
     first, second = Desk(tmp_path / "one.db"), Desk(tmp_path / "two.db")
-    one, two = ({name: value for name, value in desk.rows("meta")} for desk in (first, second))
+    one, two = (dict(desk.rows("meta")) for desk in (first, second))
     assert set(one) == {"store_id", "digest_key", "sequence_floor"}
     assert all(one[name] != two[name] for name in ("store_id", "digest_key"))
     first.close()

@@ -23,7 +23,7 @@ from encoder_bridge.reports import ReplyAddress
 from encoder_bridge.sqlite import open_store
 from encoder_bridge.store import Store
 
-from .desk import SEAL, MINUTE, START, credential, rules
+from .desk import MINUTE, SEAL, START, credential, rules
 
 if TYPE_CHECKING:
     from pathlib import Path
