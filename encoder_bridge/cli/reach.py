@@ -6,7 +6,7 @@ import fcntl
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -52,9 +52,21 @@ def reach(config: Path | None, socket: Path | None, *, works: bool) -> Iterator[
         Unreachable: somebody has the store and does not answer, or nobody listens at `socket`.
         BridgeError: our own bridge cannot run.
     """
-    if socket:
-        yield Reached(channel=_tried(Channel(socket)), is_own=False)
-        return
+    # Whoever ends the command is told what became of what it asked for, as with Ctrl-C.
+    before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        if socket:
+            yield Reached(channel=_tried(Channel(socket)), is_own=False)
+        else:
+            with _configured(config, works=works) as reached:
+                yield reached
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _configured(config: Path | None, *, works: bool) -> Iterator[Reached]:
     from encoder_bridge.config import load
 
     settings = load(config, os.environ)
@@ -91,8 +103,6 @@ def _bridge_of_our_own(settings: Settings, *, works: bool) -> Iterator[Reached]:
             ) from None
         yield reached
         return
-    # Whoever ends us ends a bridge: what it has begun is brought to its end first.
-    before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
         yield Reached(channel=channel, is_own=True)
     except Unreachable:
@@ -100,8 +110,6 @@ def _bridge_of_our_own(settings: Settings, *, works: bool) -> Iterator[Reached]:
         raise
     finally:
         own.stop()
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 class _Own:
@@ -118,7 +126,7 @@ class _Own:
         self._ready: Future[None] = Future()
         self._stopped = threading.Event()
         self._error: BaseException | None = None
-        self._stop_soon = self._stopped.set
+        self._stop_soon: Callable[[], None] = lambda: None
         self._thread = threading.Thread(target=self._run, name="bridge")
 
     def start(self) -> None:
@@ -143,6 +151,7 @@ class _Own:
         Raises:
             BridgeError: it had ended by itself, for this reason.
         """
+        self._stopped.set()
         self._stop_soon()
         self._thread.join()
         if self._error and not quietly:
@@ -174,7 +183,8 @@ class _Own:
         async with app.bridge(self._settings, hears=False, works=self._works):
             self._stop_soon = stop_soon
             self._ready.set_result(None)
-            await stop.wait()
+            if not self._stopped.is_set():
+                await stop.wait()
 
 
 def _is_held(store: Path) -> bool:

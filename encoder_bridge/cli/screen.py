@@ -84,7 +84,7 @@ class Screen:
         if len(lines) > height - 1:
             lines = [*lines[: height - 2], f"... and {len(lines) - height + 2} more"]
         back = _UP.format(self._drawn) if self._drawn else ""
-        click.echo(back + _CLEAR_DOWN + "".join(f"{line}\n" for line in lines), nl=False)
+        click.echo(back + _CLEAR_DOWN + "".join(f"{line}\n" for line in lines), nl=False, color=True)
         self._drawn = len(lines)
 
     def _lines(self) -> Iterator[str]:
