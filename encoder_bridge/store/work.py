@@ -305,9 +305,6 @@ class Work:
         """Look at who may serve the open jobs in a configuration that may be another one by now."""
         configured = self._ledger.rules.encoders
         for job in self._ledger.jobs("WHERE open"):
-            if job.state is State.HELD and job.error and job.error.type == "contents_missing":
-                self._ledger.move(job, State.QUEUED, now)  # the right key may be back
-                continue
             if job.encoder is not None and job.encoder not in configured:
                 self._ledger.log(job, "encoder_gone", job.state_at)
                 if job.state is State.UNSURE:
@@ -327,13 +324,14 @@ class Work:
         profile = self._ledger.rules.default_profile
         self._execute("UPDATE job SET profile = ifnull(profile, ?) WHERE job_id = ?", (profile, job.job_id))
         reason = job.error.type if job.error else None
-        if reason == "profile_missing" and profile:
-            if job.encoder is not None or self._opening.route_again(job):
-                self._ledger.move(job, State.QUEUED, now)
-            else:
-                self._ledger.restate(job, texts.problem("no_route"))
-        elif reason == "contents_missing" and self._ledger.sealed.opens(job.job_id):
+        has_profile = reason == "profile_missing" and profile is not None
+        has_contents = reason == "contents_missing" and self._ledger.sealed.opens(job.job_id)
+        if not has_profile and not has_contents:
+            return
+        if job.encoder is not None or self._opening.route_again(job):
             self._ledger.move(job, State.QUEUED, now)
+        else:
+            self._ledger.restate(job, texts.problem("no_route"))
 
     def _valid_from(self, job: Job, now: int) -> int:
         (text,) = self._execute("SELECT credential FROM job WHERE job_id = ?", (job.job_id,)).fetchone()
