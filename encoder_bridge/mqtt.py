@@ -94,6 +94,9 @@ class Link:
                     delay = first
             finally:
                 self.connected.clear()
+            # A stop that meets the loss of the connection would be lost with the task of that connection.
+            if (task := asyncio.current_task()) and task.cancelling():
+                raise asyncio.CancelledError
             await asyncio.sleep(random.uniform(0, delay))  # noqa: S311 - jitter
             delay = min(delay * 2, longest)
 
