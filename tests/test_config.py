@@ -17,6 +17,8 @@ time_zone = "Europe/Berlin"
 [encoders.desk-1]
 driver = "simulated"
 """
+PUBLIC_KEY = "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="
+"""Of the first test in RFC 8032, 7.1."""
 
 
 def written(folder: Path, text: str = SMALLEST) -> Path:
@@ -48,6 +50,10 @@ def test_the_smallest_configuration_has_every_default(tmp_path: Path) -> None:
     assert settings.encoders["desk-1"].driver == "simulated"
     assert settings.encoders["desk-1"].settings == {}
     assert (settings.log.level, settings.log.format) == ("info", "auto")
+    assert (settings.clock, settings.routes, settings.requesters) == ("auto", (), {})
+    assert (settings.jobs.cards_per_minute, settings.jobs.hand_over_s, settings.jobs.sequence_window) == (20, 30, None)
+    assert (settings.signing.required, settings.signing.window_s) == (False, 86_400)
+    assert (settings.privacy.keep_personal_days, settings.privacy.keep_history_days) == (30, 90)
 
 
 def test_the_broker_has_defaults_that_depend_on_other_keys(tmp_path: Path) -> None:
@@ -106,6 +112,99 @@ def test_the_environment_alone_is_enough(monkeypatch: pytest.MonkeyPatch, tmp_pa
         load(None, {})
 
 
+def test_the_environment_reaches_the_tables_of_the_desk(tmp_path: Path) -> None:
+    file = written(tmp_path, SMALLEST + "[requesters.front-office]\nalgorithm = 'hmac-sha256'\nkey_file = 'key'\n")
+    settings = load(
+        file,
+        {
+            "ENCODER_BRIDGE_CLOCK": "synchronized",
+            "ENCODER_BRIDGE_SIGNING__REQUIRED": "true",
+            "ENCODER_BRIDGE_SIGNING__WINDOW_S": "600",
+            "ENCODER_BRIDGE_REQUESTERS__PMS__ALGORITHM": "ed25519",
+            "ENCODER_BRIDGE_REQUESTERS__PMS__PUBLIC_KEY": PUBLIC_KEY,
+            "ENCODER_BRIDGE_REQUESTERS__PMS__MAY": '["trigger"]',
+            "ENCODER_BRIDGE_REQUESTERS__FRONT_OFFICE__MAY": '["cancel"]',
+            "ENCODER_BRIDGE_ROUTES": '[{"entrances": ["1*"], "encoders": ["desk-1"]}]',
+            "ENCODER_BRIDGE_JOBS__SEQUENCE_WINDOW": "8",
+            "ENCODER_BRIDGE_CONTROL__SOCKET": "/run/desk.sock",
+            "ENCODER_BRIDGE_PRIVACY__KEEP_PERSONAL_DAYS": "0",
+        },
+    )
+    assert (settings.clock, settings.signing.required, settings.signing.window_s) == ("synchronized", True, 600)
+    assert set(settings.requesters) == {"pms", "front-office"}
+    assert settings.requesters["pms"].public_key == PUBLIC_KEY
+    assert (settings.requesters["pms"].may, settings.requesters["front-office"].may) == (("trigger",), ("cancel",))
+    assert (settings.routes[0].entrances, settings.routes[0].encoders) == (("1*",), ("desk-1",))
+    assert settings.jobs.sequence_window == 8
+    assert settings.control_socket == Path("/run/desk.sock")
+    assert settings.privacy.keep_personal_days == 0
+
+
+def test_a_requester_that_the_environment_alone_names_needs_all_of_its_keys(tmp_path: Path) -> None:
+    said = refusal(tmp_path, environ={"ENCODER_BRIDGE_REQUESTERS__PMS__MAY": '["trigger"]'})
+    assert said.endswith("requesters.pms.algorithm is missing: give 'ed25519' or 'hmac-sha256'.")
+    said = refusal(tmp_path, environ={"ENCODER_BRIDGE_REQUESTERS__PMS__ALGORITHM": "rsa"})
+    assert said.startswith("ENCODER_BRIDGE_REQUESTERS__PMS__ALGORITHM: requesters.pms.algorithm is none of its values")
+    said = refusal(tmp_path, environ={"ENCODER_BRIDGE_SIGNING__REQUIRED": "true"})
+    assert said.endswith("requires signatures without anybody to sign: add a table under requesters.")
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        "algorithm = 'ed25519'",
+        "algorithm = 'ed25519'\nkey_file = 'x'",
+        "algorithm = 'ed25519'\npublic_key = 'x'\nkey_file = 'x'",
+        "algorithm = 'hmac-sha256'",
+        "algorithm = 'hmac-sha256'\npublic_key = 'x'",
+        "algorithm = 'hmac-sha256'\npublic_key = 'x'\nkey_file = 'x'",
+    ],
+)
+def test_a_requester_has_the_one_key_of_its_algorithm(tmp_path: Path, keys: str) -> None:
+    said = refusal(tmp_path, f"{SMALLEST}[requesters.pms]\n{keys}\n")
+    assert said.endswith("requesters.pms has the wrong key: give public_key for ed25519, key_file for hmac-sha256.")
+
+
+@pytest.mark.parametrize("clock", ["auto", "synchronized", "trusted"])
+def test_a_clock_is_believed_in_one_of_three_ways(tmp_path: Path, clock: str) -> None:
+    assert load(written(tmp_path, f"clock = '{clock}'\n{SMALLEST}"), {}).clock == clock
+
+
+@pytest.mark.parametrize("clock", ["'now'", "'Auto'", "true", "1"])
+def test_a_clock_is_believed_in_no_other_way(tmp_path: Path, clock: str) -> None:
+    said = refusal(tmp_path, f"clock = {clock}\n{SMALLEST}")
+    assert said.endswith("clock is none of its values: give 'auto', 'synchronized' or 'trusted' in quotes.")
+
+
+def test_a_signed_message_is_never_good_for_longer_than_its_id_is_remembered(tmp_path: Path) -> None:
+    signed = "[signing]\nwindow_s = 604800\n[privacy]\nkeep_history_days = 7\n"
+    settings = load(written(tmp_path, SMALLEST + signed), {})
+    assert settings.signing.window_s <= settings.privacy.keep_history_days * 86_400
+    refusal(tmp_path, SMALLEST + signed.replace("604800", "604801"))
+    refusal(tmp_path, SMALLEST + signed.replace("days = 7", "days = 6"))
+
+
+def test_keys_of_requesters_and_of_the_store_are_files_that_others_cannot_read(tmp_path: Path) -> None:
+    text = "[requesters.kiosk]\nalgorithm = 'hmac-sha256'\nkey_file = 'kiosk-key'\n[privacy]\nkey_file = 'store-key'\n"
+    settings = load(written(tmp_path, SMALLEST + text), {})
+    for name in "kiosk-key", "store-key":
+        (tmp_path / name).write_bytes(b"canary-of-16-bytes\n")
+        (tmp_path / name).chmod(0o600)
+    assert settings.privacy.key_file == tmp_path / "store-key"
+    assert settings.requester_key("kiosk") == b"canary-of-16-bytes"
+    (tmp_path / "kiosk-key").chmod(0o640)
+    (tmp_path / "store-key").chmod(0o640)
+    with pytest.raises(ConfigError, match=r"requesters\.kiosk\.key_file: other users may read"):
+        settings.requester_key("kiosk")
+    with pytest.raises(ConfigError, match=r"privacy\.key_file: other users may read"):
+        settings.privacy_key(tmp_path / "store-key")
+
+
+def test_the_control_socket_lies_beside_the_store(tmp_path: Path) -> None:
+    settings = load(written(tmp_path), {"STATE_DIRECTORY": str(tmp_path / "state")})
+    assert settings.control_socket == tmp_path / "state" / "control.sock"
+
+
 def test_a_variable_names_the_file_and_the_command_line_overrules_it(tmp_path: Path) -> None:
     named = {"ENCODER_BRIDGE_CONFIG": str(written(tmp_path))}
     assert load(None, named).site == "harbour-hotel"
@@ -131,7 +230,10 @@ def test_other_programs_variables_are_left_alone(tmp_path: Path) -> None:
         ("ENCODER_BRIDGE_MQTT_PASSWORD_FILE", "ENCODER_BRIDGE_MQTT__PASSWORD_FILE"),
         ("ENCODER_BRIDGE_JOBS_MAX_OPEN", "ENCODER_BRIDGE_JOBS__MAX_OPEN"),
         ("ENCODER_BRIDGE_LOG_LEVEL", "ENCODER_BRIDGE_LOG__LEVEL"),
+        ("ENCODER_BRIDGE_SIGNING_REQUIRED", "ENCODER_BRIDGE_SIGNING__REQUIRED"),
+        ("ENCODER_BRIDGE_PRIVACY_KEY_FILE", "ENCODER_BRIDGE_PRIVACY__KEY_FILE"),
         ("ENCODER_BRIDGE_ENCODERS_DESK_1__STOCK", "ENCODER_BRIDGE_ENCODERS__DESK_1__STOCK"),
+        ("ENCODER_BRIDGE_REQUESTERS_PMS__ALGORITHM", "ENCODER_BRIDGE_REQUESTERS__PMS__ALGORITHM"),
     ],
 )
 def test_a_variable_that_lacks_an_underscore_is_refused(tmp_path: Path, variable: str, meant: str) -> None:
@@ -216,6 +318,50 @@ def test_the_store_lies_in_the_state_directory_or_beside_the_file(tmp_path: Path
         ("[jobs]\ncard_wait_s = 0\n", "jobs.card_wait_s must be greater than 0."),
         ("[jobs]\ncard_wait_s = nan\n", "jobs.card_wait_s must be"),
         ("[jobs]\ndefault_profile = 'a b'\n", "jobs.default_profile is not a name"),
+        (
+            "[[routes]]\nentrances = ['1']\n",
+            'routes.0.encoders is missing: give a list of encoders such as ["desk-1"].',
+        ),
+        ("[[routes]]\nencoders = []\n", 'routes.0.encoders is empty: give a list of encoders such as ["desk-1"].'),
+        (
+            "[[routes]]\nencoders = ['desk-1', 'desk-2']\n",
+            "routes lead to an encoder that is not configured: use desk-1.",
+        ),
+        (
+            "[[routes]]\nencoders = ['desk-1']\nbackup = ['desk-2']\n",
+            "routes lead to an encoder that is not configured: use desk-1.",
+        ),
+        (
+            "[[routes]]\nencoders = ['desk-1']\nentrance = ['1']\n",
+            "routes.0.entrance is no key: did you mean routes.0.entrances?",
+        ),
+        ("[[routes]]\nencoders = 'desk-1'\n", "routes.0.encoders is not a list: put it into brackets, such as ["),
+        ("[routes]\nencoders = ['desk-1']\n", "routes is not a list: begin every route with [[routes]]."),
+        ("[signing]\nrequired = 'yes'\n", "signing.required is neither true nor false"),
+        (
+            "[signing]\nrequired = true\n",
+            "the configuration requires signatures without anybody to sign: add a table under requesters.",
+        ),
+        ("[signing]\nwindow_s = 604801\n", "signing.window_s must be less than or equal to 604800."),
+        ("[signing]\nwindow_s = 0\n", "signing.window_s must be greater than or equal to 1."),
+        ("[requesters.pms]\n", "requesters.pms.algorithm is missing: give 'ed25519' or 'hmac-sha256'."),
+        ("[requesters.pms]\nalgorithm = 'rsa'\n", "requesters.pms.algorithm is none of its values: give 'ed25519'"),
+        (
+            "[requesters.pms]\nalgorithm = 'ed25519'\npublic_key = 'x'\nmay = ['all']\n",
+            "requesters.pms.may.0 is none of its values: give 'trigger', 'cancel', ",
+        ),
+        (
+            "[requesters.pms]\nalgorithm = 'ed25519'\npublic_kye = 'x'\n",
+            "requesters.pms.public_kye is no key: did you mean requesters.pms.public_key?",
+        ),
+        ("[requesters.'p m']\nalgorithm = 'ed25519'\npublic_key = 'x'\n", "requesters.p m is not a name"),
+        ("[jobs]\nclock = 'auto'\n", "jobs.clock is no key: it belongs to the top of the file."),
+        ("[jobs]\ncards_per_minute = -1\n", "jobs.cards_per_minute must be greater than or equal to 0."),
+        ("[jobs]\nsequence_window = 1\n", "jobs.sequence_window must be greater than or equal to 2."),
+        ("[privacy]\nkeep_history_days = 6\n", "privacy.keep_history_days must be greater than or equal to 7."),
+        ("[privacy]\nkeyfile = 'x'\n", "privacy.keyfile is no key: did you mean privacy.key_file?"),
+        ("[control]\nsocket = ''\n", "control.socket names no file."),
+        ("[mqtt]\nerase = 'yes'\n", "mqtt.erase is neither true nor false"),
         ("[encoders.two]\n", "encoders.two.driver is missing: give the name of an installed driver"),
         ("[encoders.'a b']\ndriver = 'x'\n", "encoders.a b is not a name"),
         ("[log]\nlevel = 'loud'\n", "log.level is none of its values: give 'traffic', 'debug', "),
@@ -397,8 +543,36 @@ def test_what_may_be_secret_is_masked(tmp_path: Path) -> None:
     assert shown["secrets"] == {"vendor": str(tmp_path / "vendor-key")}
 
 
+def test_public_keys_and_the_paths_of_others_are_shown(tmp_path: Path) -> None:
+    text = f"""
+    [requesters.pms]
+    algorithm = "ed25519"
+    public_key = "{PUBLIC_KEY}"
+    [requesters.kiosk]
+    algorithm = "hmac-sha256"
+    key_file = "kiosk-key"
+    [privacy]
+    key_file = "store-key"
+    """
+    for name in "kiosk-key", "store-key":
+        (tmp_path / name).write_text("canary")
+    shown = masked(load(written(tmp_path, SMALLEST + text), {}))
+    assert "canary" not in str(shown)
+    assert shown["requesters"]["pms"]["public_key"] == PUBLIC_KEY
+    assert shown["requesters"]["pms"]["key_file"] is None
+    assert shown["requesters"]["kiosk"]["key_file"] == str(tmp_path / "kiosk-key")
+    assert shown["privacy"]["key_file"] == str(tmp_path / "store-key")
+    assert shown["signing"] == {"required": False, "window_s": 86_400}
+
+
 def test_every_key_is_documented() -> None:
     schema = Settings.model_json_schema()
     tables = [schema, *schema["$defs"].values()]
-    bare = [key for table in tables for key, about in table["properties"].items() if not about.get("description")]
+    bare = [
+        key
+        for table in tables
+        for key, about in table["properties"].items()
+        # A sentence that the table itself has already is not repeated.
+        if not about.get("description") and not schema["$defs"][about["$ref"].rpartition("/")[2]]["description"]
+    ]
     assert not bare

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from encoder_bridge.config.model import TABLES, Settings
+from encoder_bridge.config.model import TABLES, EncoderSettings, RequesterSettings, RouteSettings, Settings
 from encoder_bridge.config.sources import Sources
 from encoder_bridge.errors import ConfigError
 
@@ -16,8 +16,22 @@ _MEANT = {
     "desk": "a name such as 'front-desk'",
     "time_zone": "the property's zone, such as 'Europe/Berlin'",
     "encoders": "at least one table such as [encoders.desk-1]",
-    "driver": "the name of an installed driver, as 'encoder-bridge drivers' lists it",
+    "encoders.*.driver": "the name of an installed driver, as 'encoder-bridge drivers' lists it",
+    "requesters.*.algorithm": "'ed25519' or 'hmac-sha256'",
+    "routes.*.encoders": 'a list of encoders such as ["desk-1"]',
 }
+_A_LIST = 'put it into brackets, such as ["one", "two"]'
+_LISTS = {
+    "mqtt.trigger_topics": 'write one such as ["seam/events", "pms/+"]',
+    "mqtt.reply_topics": 'write one such as ["pms/answers/#"]',
+    "routes": "begin every route with [[routes]]",
+}
+_MANY: dict[str, type[BaseModel]] = {
+    "encoders": EncoderSettings,
+    "requesters": RequesterSettings,
+    "routes": RouteSettings,
+}
+"""Tables of which there are many, each under a name or a number."""
 _KINDS = {
     "bool_parsing": "is neither true nor false: write one of them, without quotes",
     "bool_type": "is neither true nor false: write one of them, without quotes",
@@ -30,7 +44,6 @@ _KINDS = {
     "model_type": "is not a table",
     "path_type": "is not text: put the path in quotes",
     "string_type": "is not text: put it in quotes",
-    "tuple_type": 'is not a list: write one such as ["seam/events", "pms/+"]',
 }
 _NO_FURTHER_NEWS = frozenset({"default_factory_not_called"})
 
@@ -56,17 +69,24 @@ def _sentence(finding: Any, key: tuple[str, ...]) -> str:
     if kind == "extra_forbidden":
         return f"is no key: {_nearest(key)}"
     if kind == "missing":
-        return f"is missing: give {_MEANT[key[-1]]}"
+        return f"is missing: give {_MEANT[_place(key)]}"
     if kind == "too_short":
-        return f"is empty: give {_MEANT[key[-1]]}"
+        return f"is empty: give {_MEANT[_place(key)]}"
     if kind == "string_pattern_mismatch":
         return "is not a name: use up to 64 letters, digits, '_' and '-'"
     if kind == "literal_error":
         return f"is none of its values: give {context['expected']} in quotes"
+    if kind == "tuple_type":
+        return f"is not a list: {_LISTS.get(_place(key), _A_LIST)}"
     if kind in _KINDS:
         return _KINDS[kind]
     message: str = finding["msg"]
     return message.replace("Input should", "must").replace("String should", "must").replace("Value should", "must")
+
+
+def _place(key: tuple[str, ...]) -> str:
+    """The key with a star for a name or a number that is nobody's but this configuration's."""
+    return ".".join((key[0], "*", *key[2:]) if key[0] in _MANY and len(key) > 1 else key)
 
 
 def _nearest(key: tuple[str, ...]) -> str:
@@ -74,7 +94,8 @@ def _nearest(key: tuple[str, ...]) -> str:
     *parents, unknown = key
     table = ".".join(parents)
     tables: dict[str, type[BaseModel]] = {"": Settings, **TABLES}
-    names = list(tables[table].model_fields) if table in tables else []
+    here = _MANY[key[0]] if key[0] in _MANY else tables[table]
+    names = list(here.model_fields)
     if near := get_close_matches(unknown, names, n=1):
         return f"did you mean {'.'.join((*parents, near[0]))}?"
     for other, model in tables.items():

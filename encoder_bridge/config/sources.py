@@ -103,9 +103,9 @@ def _slips(variable: str, value: str) -> Iterator[str]:
         return
     table, _, key = rest.lower().partition("_")
     is_key = table in TABLES and key in TABLES[table].model_fields
-    # An encoder may have any name, but nobody else writes two underscores.
-    is_encoder = table == "encoders" and not key.startswith("_") and "__" in key
-    if is_key or is_encoder:
+    # An encoder or a requester may have any name, but nobody else writes two underscores.
+    is_named = table in _NAMED_TABLES and not key.startswith("_") and "__" in key
+    if is_key or is_named:
         yield f"{variable} is no key: did you mean {PREFIX}{rest.replace('_', '__', 1)}?"
 
 
