@@ -16,15 +16,22 @@ from jsonschema import Draft202012Validator
 from pydantic import BaseModel, ValidationError
 
 from encoder_bridge import plugins
-from encoder_bridge.config import EncoderSettings, JobsSettings, LogSettings, MqttSettings, Settings, load
+from encoder_bridge.config import Settings, load
+from encoder_bridge.config.model import (
+    TABLES,
+    EncoderSettings,
+    RequesterSettings,
+    RouteSettings,
+)
+from encoder_bridge.signatures import Requester, Signatures
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLE = ROOT / "docs" / "encoder-bridge.toml"
-TABLES: dict[str, type[BaseModel]] = {
-    "mqtt": MqttSettings,
-    "jobs": JobsSettings,
+HEADINGS: dict[str, type[BaseModel]] = {
+    **TABLES,
     "encoders.NAME": EncoderSettings,
-    "log": LogSettings,
+    "requesters.NAME": RequesterSettings,
+    "routes": RouteSettings,
 }
 
 
@@ -43,7 +50,7 @@ def example(folder: Path, *, with_comments: bool) -> Path:
     """A copy of the example; with the keys that are commented out as well."""
     text = EXAMPLE.read_text()
     if with_comments:
-        text = re.sub(r"^# (\[?[a-z_-]+\]?( = .*)?$)", r"\1", text, flags=re.MULTILINE)
+        text = re.sub(r"^# (\[*[a-z_.-]+\]*( = .*)?$)", r"\1", text, flags=re.MULTILINE)
     copy = folder / "encoder-bridge.toml"
     copy.write_text(text)
     return copy
@@ -76,12 +83,12 @@ def test_the_page_documents_every_key_and_no_other() -> None:
     documented: dict[str, set[str]] = {}
     table = ""
     for line in page.splitlines():
-        if heading := re.fullmatch(r"## (?:\[(.+)\]|.*)", line):
+        if heading := re.fullmatch(r"## (?:\[+(.+?)\]+|.*)", line):
             table = heading[1] or ""
         elif row := re.match(r"\| `([a-z_]+)` \| (.+) \| (.+) \| (.+) \|$", line):
             documented.setdefault(table, set()).add(row[1])
-    expected = {name: set(model.model_fields) for name, model in TABLES.items()}
-    expected[""] = set(Settings.model_fields) - {name.partition(".")[0] for name in TABLES}
+    expected = {name: set(model.model_fields) for name, model in HEADINGS.items()}
+    expected[""] = set(Settings.model_fields) - {name.partition(".")[0] for name in HEADINGS}
     assert documented == expected
 
 
@@ -93,7 +100,17 @@ def test_the_example_can_be_loaded(tmp_path: Path, with_comments: bool) -> None:
     assert (settings.mqtt.tls, settings.mqtt.port) == (True, 8883)
     assert settings.mqtt.ca_file == tmp_path / "broker-ca.pem"
     assert (settings.mqtt.protocol == "3.1.1") is with_comments
-    assert bool(settings.secrets) is with_comments
+    for also in settings.secrets, settings.routes, settings.requesters, settings.privacy.key_file:
+        assert bool(also) is with_comments
+    assert settings.signing.required is with_comments
+
+
+def test_the_examples_requesters_can_be_checked(tmp_path: Path) -> None:
+    settings = load(example(tmp_path, with_comments=True), {})
+    (requester,) = settings.requesters.values()
+    key = (requester.public_key or "").encode()
+    known = Requester(name="pms", algorithm=requester.algorithm, key=key, may=frozenset(requester.may))
+    Signatures({"pms": known}, required=True, window_ms=settings.signing.window_s * 1000)
 
 
 def test_the_examples_encoders_suit_their_drivers(tmp_path: Path) -> None:
@@ -120,6 +137,14 @@ def test_the_example_fits_the_schema(tmp_path: Path, with_comments: bool) -> Non
         {"encoders": {"a b": {"driver": "x"}}},
         {"secrets": {"a b": "x"}},
         {"jobs": {"card_wait_s": 0}},
+        {"clock": "perhaps"},
+        {"signing": {"window_s": 604_801}},
+        {"routes": [{"encoders": []}]},
+        {"routes": [{"entrances": ["1*"]}]},
+        {"requesters": {"a b": {"algorithm": "ed25519", "public_key": "x"}}},
+        {"requesters": {"pms": {"algorithm": "rsa", "public_key": "x"}}},
+        {"requesters": {"pms": {"algorithm": "ed25519", "public_key": "x", "may": ["everything"]}}},
+        {"privacy": {"keep_history_days": 6}},
     ],
 )
 def test_what_the_schema_refuses_the_program_refuses(change: dict[str, Any]) -> None:
@@ -146,3 +171,21 @@ def test_the_trigger_schema_takes_seams_event_and_ours() -> None:
     assert not trigger.is_valid({**seam, "access_method_id": "a/b"})
     assert not trigger.is_valid({**ours, "credential": {"guest": "x"}})
     schema("credential").validate(ours["credential"])
+
+
+def test_the_schemas_of_requests_take_what_is_documented_and_nothing_without_an_id() -> None:
+    for verb, model in (("claim", "Claim"), ("read", "Read"), ("erase", "Erase"), ("resolve", "Resolve")):
+        for body in examples_of(model):
+            schema(verb).validate(body)
+            assert not schema(verb).is_valid({key: value for key, value in body.items() if key != "id"})
+    for body in examples_of("Request"):
+        schema("request").validate(body)
+    schema("erase-guest").validate({"id": "q", "who": "c7d8e9f0"})
+    schema("operator").validate({"id": "q", "operator": "M. Oliveira"})
+    assert not schema("resolve").is_valid({"id": "q", "access_method_id": "am1", "card": "lost"})
+    assert not schema("erase-guest").is_valid({"id": "q"})
+
+
+def examples_of(message: str) -> list[dict[str, Any]]:
+    document = json.loads((ROOT / "docs" / "asyncapi.json").read_text())
+    return [example["payload"] for example in document["components"]["messages"][message]["examples"]]

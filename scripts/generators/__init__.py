@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from .asyncapi import document
 from .commands import commands
 from .configuration import configuration
-from .schemas import configuration_schema, credential_schema, trigger_schema
+from .schemas import ASKED, configuration_schema, credential_schema, request_schema, trigger_schema
 
 GENERATORS: list[tuple[str, Callable[[], str]]] = [
     ("docs/asyncapi.json", document),
@@ -16,4 +17,5 @@ GENERATORS: list[tuple[str, Callable[[], str]]] = [
     ("docs/schemas/configuration.schema.json", configuration_schema),
     ("docs/schemas/credential.schema.json", credential_schema),
     ("docs/schemas/trigger.schema.json", trigger_schema),
+    *((f"docs/schemas/{name}.schema.json", partial(request_schema, name)) for name in ASKED),
 ]

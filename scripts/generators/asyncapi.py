@@ -1,12 +1,16 @@
 """docs/asyncapi.json: what is said on the broker, as an AsyncAPI 3.1 document with MQTT bindings 0.2.0.
 
 Topics come from `encoder_bridge.topics`, bodies from the models of `encoder_bridge.wire`, event types and verbs from
-the code that sends and takes them.
+the code that sends and takes them, the layout of signatures from `encoder_bridge.signatures`.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
 import json
+from dataclasses import fields
 from inspect import cleandoc
 from typing import Any
 
@@ -15,7 +19,8 @@ from pydantic.json_schema import models_json_schema
 
 from encoder_bridge import __version__, wire
 from encoder_bridge.intake import REQUESTS
-from encoder_bridge.reports import EVENT_TYPES
+from encoder_bridge.reports import CARD_ERASED, CARD_UNSURE, EVENT_TYPES
+from encoder_bridge.signatures import Signature, signed_bytes
 from encoder_bridge.topics import Topics
 
 from .docstrings import describe
@@ -23,16 +28,37 @@ from .docstrings import describe
 Table = dict[str, Any]
 
 _BINDING = "0.2.0"
-_INCOMING: tuple[type[BaseModel], ...] = (wire.Trigger, wire.Request)
+_OF_ITS_OWN: dict[str, type[wire.Asking]] = {
+    "claim": wire.Claim,
+    "resolve": wire.Resolve,
+    "read": wire.Read,
+    "erase": wire.Erase,
+}
+"""Requests that say more than which job is meant."""
+_ASKING: dict[str, type[wire.Asking]] = {verb: _OF_ITS_OWN.get(verb, wire.Request) for verb in REQUESTS}
+_INCOMING: tuple[type[BaseModel], ...] = (wire.Trigger, wire.Request, *_OF_ITS_OWN.values())
 _OUTGOING: tuple[type[BaseModel], ...] = (
     wire.Response,
     wire.Report,
+    wire.CardReport,
     wire.JobState,
     wire.EncoderState,
     wire.Availability,
     wire.Info,
 )
-_PARTS: tuple[type[BaseModel], ...] = (wire.CredentialBlock, wire.Problem, wire.CardBody)
+_PARTS: tuple[type[BaseModel], ...] = (wire.CredentialBlock, wire.Problem, wire.CardBody, wire.MadeHere)
+_REPORTS = {**dict.fromkeys(EVENT_TYPES, "Report"), CARD_ERASED: "CardReport", CARD_UNSURE: "CardReport"}
+"""Event type to the message that tells of it."""
+_PURPOSES = {
+    "cancel": "Take a job off; one in doubt is given up.",
+    "confirm": "Let a job go although a card was issued before.",
+    "retry": "Try again now, or once more from the start where the job ended without a card.",
+    "resolve": "End a job in doubt whose card will not come back.",
+    "claim": "Have a job done at this encoder.",
+    "job": "Where does a job stand?",
+    "read": "Whose card is it? Somebody has to lay one down. The answer names no fields of the card and no operator.",
+    "erase": "Blank a card that was made here; refused unless `mqtt.erase` is on. Somebody has to lay it down.",
+}
 _TOPICS = Topics("{base}/{site}/{desk}")
 _PARAMETERS = {
     "base": {"description": "`mqtt.base` of the configuration.", "default": "encoder-bridge"},
@@ -79,7 +105,20 @@ _EXAMPLES: dict[str, list[tuple[str, Table]]] = {
             },
         ),
     ],
-    "Request": [("a word to a job", {"id": "q-7", "access_method_id": _METHOD})],
+    "Request": [("a word to a job", {"id": "q-7", "operator": "M. Oliveira", "access_method_id": _METHOD})],
+    "Claim": [("make it here", {"id": "q-8", "access_method_id": _METHOD, "encoder": "desk-1"})],
+    "Resolve": [
+        ("the card is gone", {"id": "q-9", "access_method_id": _METHOD, "card": "gone"}),
+        (
+            "destroyed, and another one is wanted",
+            {"id": "q-10", "access_method_id": _METHOD, "card": "destroyed", "again": True},
+        ),
+    ],
+    "Read": [("whose card is it?", {"id": "q-11", "encoder": "desk-1", "expires_at": "2025-06-16T16:56:00Z"})],
+    "Erase": [
+        ("blank it", {"id": "q-12", "encoder": "desk-1"}),
+        ("the half blanked card will not come back", {"id": "q-13", "encoder": "desk-1", "given_up": True}),
+    ],
     "Response": [
         (
             "accepted",
@@ -91,6 +130,24 @@ _EXAMPLES: dict[str, list[tuple[str, Table]]] = {
                 "status": "rejected",
                 "is_issued": False,
                 "error": {"type": "invalid_json", "message": "The message is not JSON: send one UTF-8 JSON object."},
+            },
+        ),
+        (
+            "read",
+            {
+                "id": "q-11",
+                "status": "read",
+                "is_issued": False,
+                "encoder": "desk-1",
+                "card": {"technology": "simulated", "uid": _UID},
+                "made_here": {
+                    "access_method_id": _METHOD,
+                    "issued_at": _MOMENT,
+                    "ends_at": "2025-07-16T11:00:00+01:00",
+                    "entrances": ["101"],
+                    "is_deleted": False,
+                    "is_valid": True,
+                },
             },
         ),
     ],
@@ -111,8 +168,26 @@ _EXAMPLES: dict[str, list[tuple[str, Table]]] = {
                 "issued_by": "bridge",
                 "evidence": "read_back",
                 "encoder": "desk-1",
+                "requester": "pms",
+                "sequence": 4,
                 "card": {"technology": "simulated", "uid": _UID},
                 "warnings": [],
+            },
+        )
+    ],
+    "CardReport": [
+        (
+            "erased",
+            {
+                "event_id": "5f0c2f6e-0c4e-5d7d-8f3b-2d7b7a1f9c22",
+                "event_type": CARD_ERASED,
+                "event_description": "The card was blanked; what it carried it carries no more.",
+                "created_at": _MOMENT,
+                "occurred_at": _MOMENT,
+                "encoder": "desk-1",
+                "card": {"technology": "simulated", "uid": _UID},
+                "access_method_id": _METHOD,
+                "evidence": "read_back",
             },
         )
     ],
@@ -137,6 +212,9 @@ _EXAMPLES: dict[str, list[tuple[str, Table]]] = {
                 "since": _MOMENT,
                 "access_method_id": _METHOD,
                 "prompt": "place_card",
+                "effect": "replaces_earlier_cards",
+                "not_enforced": ["lift"],
+                "warnings": [],
             },
         )
     ],
@@ -153,11 +231,13 @@ _EXAMPLES: dict[str, list[tuple[str, Table]]] = {
                 "default_profile": "guest",
                 "max_open_jobs": 500,
                 "triggers": ["encoder-bridge/harbour-hotel/front-desk/trigger"],
-                "requests": ["encoder-bridge/harbour-hotel/front-desk/request/job"],
+                "requests": [f"encoder-bridge/harbour-hotel/front-desk/request/{verb}" for verb in REQUESTS],
             },
         )
     ],
 }
+EXAMPLE_KEY = b"an example, and no secret"
+"""The key of the requester in the example of a signed message."""
 
 
 def document() -> str:
@@ -172,7 +252,8 @@ def _document() -> Table:
             "title": "encoder-bridge",
             "version": __version__,
             "description": "Triggers and requests in, answers, reports and states out. Everything is QoS 1 and may come"
-            " twice: a trigger is known by its `event_id`, a report too. Bodies are JSON objects in UTF-8.",
+            " twice: a trigger is known by its `event_id`, a report too. Bodies are JSON objects in UTF-8. What comes in"
+            " may be signed, beside the body (MQTT 5) or around it (`Signed`); docs/signing.md says how.",
             "license": {"name": "Apache-2.0"},
         },
         "defaultContentType": "application/json",
@@ -206,30 +287,31 @@ def _server(version: str) -> Table:
 
 def _channels() -> Table:
     channels = {
-        "trigger": _channel(_TOPICS.trigger, "Trigger", "Needs of cards."),
-        "furtherTriggers": {
-            **_channel(None, "Trigger", "Needs of cards, on the topics of `mqtt.trigger_topics`."),
-        },
+        "trigger": _channel(_TOPICS.trigger, "Trigger", "Needs of cards.", signed=True),
+        "furtherTriggers": _channel(
+            None, "Trigger", "Needs of cards, on the topics of `mqtt.trigger_topics`.", signed=True
+        ),
         "info": _channel(_TOPICS.info, "Info", "Retained: who answers here."),
         "availability": _channel(_TOPICS.availability, "Availability", "Retained, and the last will."),
         "job": _channel(_TOPICS.job("{access_method_id}"), "JobState", "Retained: where the newest job stands."),
         "encoder": _channel(_TOPICS.encoder("{encoder}"), "EncoderState", "Retained: what an encoder is doing."),
         "response.trigger": _channel(_TOPICS.response("trigger"), "Response", "Answers that name no address."),
     }
-    for verb in REQUESTS:
-        channels[f"request.{verb}"] = _channel(_TOPICS.request(verb), "Request", f"Word to a job: {verb}.")
+    for verb, model in _ASKING.items():
+        channels[f"request.{verb}"] = _channel(_TOPICS.request(verb), model.__name__, f"Requests: {verb}.", signed=True)
         channels[f"response.{verb}"] = _channel(_TOPICS.response(verb), "Response", "Answers that name no address.")
-    for kind in EVENT_TYPES:
-        channels[f"event.{kind}"] = _channel(_TOPICS.event(kind), "Report", f"Reports: {kind}.")
+    for kind, message in sorted(_REPORTS.items()):
+        channels[f"event.{kind}"] = _channel(_TOPICS.event(kind), message, f"Reports: {kind}.")
     return channels
 
 
-def _channel(address: str | None, message: str, about: str) -> Table:
+def _channel(address: str | None, message: str, about: str, *, signed: bool = False) -> Table:
     parameters = {name: text for name, text in _PARAMETERS.items() if address and f"{{{name}}}" in address}
+    messages = [message, "Signed"] if signed else [message]
     return {
         "address": address,
         "description": about,
-        "messages": {message: {"$ref": f"#/components/messages/{message}"}},
+        "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in messages},
         **({"parameters": parameters} if parameters else {}),
     }
 
@@ -243,8 +325,8 @@ def _operations() -> Table:
         "tellJob": _send("job", "At every change and every connect; an ended one for a day.", retain=True),
         "tellEncoder": _send("encoder", "At every change and every connect.", retain=True),
     }
-    operations |= {f"request.{verb}": _receive(f"request.{verb}", verb, f"`{verb}` a job.") for verb in REQUESTS}
-    operations |= {f"report.{kind}": _send(f"event.{kind}", "Until the broker has it.") for kind in EVENT_TYPES}
+    operations |= {f"request.{verb}": _receive(f"request.{verb}", verb, _PURPOSES[verb]) for verb in REQUESTS}
+    operations |= {f"report.{kind}": _send(f"event.{kind}", "Until the broker has it.") for kind in sorted(_REPORTS)}
     return operations
 
 
@@ -282,18 +364,40 @@ def _messages() -> Table:
         binding: Table = {"bindingVersion": _BINDING}
         if model in _INCOMING:
             binding["responseTopic"] = {"type": "string", "maxLength": 256}
+        beside = {"headers": {"$ref": "#/components/schemas/UserProperties"}} if model in _INCOMING else {}
         if model in _INCOMING or model is wire.Response:
             binding["correlationData"] = {"type": "string", "maxLength": 1024}
         messages[name] = {
             "name": name,
             "summary": cleandoc(model.__doc__ or "").partition("\n")[0],
             "payload": {"$ref": f"#/components/schemas/{name}"},
+            **beside,
             "bindings": {"mqtt": binding},
             "examples": [{"name": title, "payload": body} for title, body in _EXAMPLES[name]],
         }
-    for name, key in (("Trigger", "event_id"), ("Request", "id"), ("Response", "id"), ("Report", "event_id")):
-        messages[name]["correlationId"] = {"location": f"$message.payload#/{key}"}
+        for key in ("event_id", "id"):
+            if key in model.model_fields:
+                messages[name]["correlationId"] = {"location": f"$message.payload#/{key}"}
+    messages["Signed"] = {
+        "name": "Signed",
+        "summary": "A message with its signature around it, for MQTT 3.1.1.",
+        "payload": {"$ref": "#/components/schemas/Signed"},
+        "bindings": {"mqtt": {"bindingVersion": _BINDING}},
+        "examples": [{"name": "a signed request to cancel", "payload": _signed_example("cancel")}],
+    }
     return messages
+
+
+def _signed_example(verb: str) -> Table:
+    body = json.dumps(_EXAMPLES["Request"][0][1], ensure_ascii=False)
+    signed_at = "2025-06-16T16:54:20Z"
+    digest = hmac.digest(EXAMPLE_KEY, signed_bytes("kiosk", verb, signed_at, body.encode()), hashlib.sha256)
+    return {
+        "requester": "kiosk",
+        "signed_at": signed_at,
+        "signature": base64.b64encode(digest).decode(),
+        "body": body,
+    }
 
 
 def _schemas() -> Table:
@@ -311,4 +415,32 @@ def _schemas() -> Table:
     trigger["properties"]["id"] = {**trigger["properties"]["event_id"], "title": "Id"}
     trigger["required"].remove("event_id")
     trigger["anyOf"] = [{"required": ["event_id"]}, {"required": ["id"]}]
-    return schemas
+    return schemas | _signatures()
+
+
+def _signatures() -> Table:
+    parts = {
+        "requester": "Name of the requester in the configuration.",
+        "signed_at": "Moment of signing, RFC 3339.",
+        "signature": "Ed25519 or HMAC-SHA-256 over the layout in docs/signing.md, standard base64.",
+    }
+    around = {field.name: {"type": "string", "description": parts[field.name]} for field in fields(Signature)}
+    beside = {name.replace("_", "-"): about for name, about in around.items()}
+    body = {"type": "string", "description": "The message, whose UTF-8 bytes were signed."}
+    return {
+        "UserProperties": {
+            "title": "UserProperties",
+            "description": "MQTT 5: the signature of the body; all three, once each, or none.",
+            "type": "object",
+            "properties": beside,
+            "dependentRequired": {name: [other for other in beside if other != name] for name in beside},
+        },
+        "Signed": {
+            "title": "Signed",
+            "description": "Exactly these keys; anything else is taken for the message itself.",
+            "type": "object",
+            "properties": {**around, "body": body},
+            "required": [*around, "body"],
+            "additionalProperties": False,
+        },
+    }

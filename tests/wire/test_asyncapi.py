@@ -13,9 +13,9 @@ from jsonschema import Draft202012Validator
 from rigs.brokers import Broker
 from rigs.tap import Heard, Tap
 
-from encoder_bridge import wire
+from encoder_bridge import signatures, wire
 from encoder_bridge.intake import REQUESTS
-from encoder_bridge.reports import EVENT_TYPES
+from encoder_bridge.reports import CARD_ERASED, CARD_UNSURE, EVENT_TYPES
 
 from .front_desk import REQUIRED, FrontDesk, need
 
@@ -48,7 +48,10 @@ def test_examples_fit_the_schemas_and_the_models(message: str) -> None:
         validator(message).validate(example["payload"])
         if message == "Response":  # what is null is left out
             example = {"payload": {"id": None, **example["payload"]}}
-        getattr(wire, message).model_validate_json(json.dumps(example["payload"]))
+        if message == "Signed":
+            assert signatures.unwrap(json.dumps(example["payload"]).encode())
+        else:
+            getattr(wire, message).model_validate_json(json.dumps(example["payload"]))
 
 
 @pytest.mark.parametrize("message", sorted(MESSAGES))
@@ -59,7 +62,36 @@ def test_a_schema_refuses_what_is_no_such_message(message: str) -> None:
 def test_every_verb_and_every_event_has_its_channels() -> None:
     channels = DOCUMENT["channels"]
     assert {name for name in channels if name.startswith("request.")} == {f"request.{verb}" for verb in REQUESTS}
-    assert {name for name in channels if name.startswith("event.")} == {f"event.{kind}" for kind in EVENT_TYPES}
+    assert {name for name in channels if name.startswith("event.")} == {
+        f"event.{kind}" for kind in (*EVENT_TYPES, CARD_ERASED, CARD_UNSURE)
+    }
+
+
+def test_the_signed_example_can_be_checked_and_holds_a_request() -> None:
+    found = signatures.unwrap(json.dumps(MESSAGES["Signed"]["examples"][0]["payload"]).encode())
+    assert found
+    signature, body = found
+    key = b"an example, and no secret"
+    kiosk = signatures.Requester(name="kiosk", algorithm="hmac-sha256", key=key, may=frozenset({"cancel"}))
+    signed_ms = 1_750_092_860_000
+    checks = signatures.Signatures({"kiosk": kiosk}, required=True, window_ms=1)
+    assert checks.verify(signature, "cancel", body, signed_ms) == "kiosk"
+    validator("Request").validate(json.loads(body))
+
+
+def test_a_signature_beside_the_body_is_documented_as_a_whole() -> None:
+    for message in "Trigger", "Request", "Claim", "Resolve", "Read", "Erase":
+        schema = {**MESSAGES[message]["headers"], "components": DOCUMENT["components"]}
+        beside = Draft202012Validator(schema)
+        whole = {"requester": "pms", "signed-at": "2025-06-16T16:54:20Z", "signature": "AA=="}
+        beside.validate({})
+        beside.validate(whole)
+        assert signatures.beside(list(whole.items()))
+        for name in whole:
+            part = {key: value for key, value in whole.items() if key != name}
+            assert not beside.is_valid(part)
+            with pytest.raises(signatures.SignatureRefused):
+                signatures.beside(list(part.items()))
 
 
 def test_what_is_said_in_a_life_is_what_the_document_says(
@@ -86,10 +118,28 @@ def test_what_is_said_in_a_life_is_what_the_document_says(
     assert {"event.access_method.issued", "event.encoder_bridge.job_unsure", "response.cancel"} <= heard_on
 
 
+def test_a_request_is_read_as_the_document_says(open_desk: Callable[..., FrontDesk], broker: Broker, tap: Tap) -> None:
+    desk = open_desk(broker, tap, mqtt={"erase": True}, jobs={"card_wait_s": 0.2}, encoder={"clerk": "absent"})
+    for verb in REQUESTS:
+        message, _ = DOCUMENT["channels"][f"request.{verb}"]["messages"]
+        schema = DOCUMENT["components"]["schemas"][message]
+        example = {**MESSAGES[message]["examples"][0]["payload"], "encoder": "desk-1"}
+        whole = {key: value for key, value in example.items() if key in schema["properties"] and key != "expires_at"}
+        bodies = [{key: whole[key] for key in whole if key != left_out} for left_out in schema["required"]]
+        for body in (*bodies, whole):
+            desk.publish(f"request/{verb}", body)
+        topic = f"{desk.root}/response/{verb}"
+        heard = tap.wait_for_many(len(bodies) + 1, lambda heard, topic=topic: heard.topic == topic)
+        *refused, answer = [each.json() for each in heard]
+        assert {each["error"]["type"] for each in refused} == {"missing_field"}
+        validator("Response").validate(answer)
+        assert answer["error"]["type"] in {"unknown_job", "no_credential_on_encoder"}
+
+
 def judge(heard: Heard, *, five: bool) -> str:
     """The one channel it belongs to, once topic, body, quality, retain and expiry are as documented."""
     (channel,) = channels_of(heard.topic)
-    (message,) = DOCUMENT["channels"][channel]["messages"]
+    message, *_ = DOCUMENT["channels"][channel]["messages"]
     validator(message).validate(heard.json())
     ours = [
         operation
