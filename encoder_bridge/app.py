@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
-import os
 import signal
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
-from encoder_bridge import __version__, plugins, reports, systemd, texts, wire
+from encoder_bridge import __version__, reports, systemd, texts, wire
 from encoder_bridge.board import Board
 from encoder_bridge.clock import ClockTrust, Trust, has_rtc, kernel_synchronized, now_ms
 from encoder_bridge.commits import Commits, Connection
@@ -24,24 +21,17 @@ from encoder_bridge.control import Control
 from encoder_bridge.dispatcher import Dispatcher
 from encoder_bridge.driver import (
     PORT,
-    Device,
-    DeviceUnavailable,
-    Driver,
-    Found,
-    Secret,
-    SettingsRejected,
 )
-from encoder_bridge.driver import Settings as DriverSettings
-from encoder_bridge.errors import BridgeError, ConfigError, StoreError, first_of
+from encoder_bridge.equipment import equip
+from encoder_bridge.errors import first_of
 from encoder_bridge.intake import REQUESTS, Intake
+from encoder_bridge.keys import seal_of, signatures_of
 from encoder_bridge.local import LocalReporter
 from encoder_bridge.log import get_logger
 from encoder_bridge.reports import Outgoing
 from encoder_bridge.routing import Route
-from encoder_bridge.sealing import Seal, make_key, parse_key
-from encoder_bridge.signatures import Requester, Signatures
-from encoder_bridge.sqlite import open_store
-from encoder_bridge.station import Equipment, Station
+from encoder_bridge.sqlite import open_alone
+from encoder_bridge.station import Station
 from encoder_bridge.store import News, Rules, Store
 from encoder_bridge.store.views import Views
 from encoder_bridge.topics import Topics
@@ -105,13 +95,13 @@ async def bridge(
         ConfigError: the configuration names what is not to be had.
         StoreError: the store cannot be used, now or later.
     """
-    equipment = [_equip(settings, name) for name in settings.encoders]
-    signed = _signatures(settings)
+    equipment = [equip(settings, name) for name in settings.encoders]
+    signed = signatures_of(settings)
     try:
         async with AsyncExitStack() as stack:
-            connection = stack.enter_context(_store_of_ours(settings.store))
+            connection = stack.enter_context(open_alone(settings.store))
             trust = _clock_trust(settings, connection)
-            store = Store(connection, _rules(settings), _seal(settings))
+            store = Store(connection, _rules(settings), seal_of(settings))
             hearers: list[Callable[[News], None]] = []
             commits = Commits(
                 connection,
@@ -202,58 +192,6 @@ class Reporter(Protocol):
         """Deliver until cancelled."""
 
 
-class Unusable:
-    """Stands in for a driver that could not be loaded, so that the other encoders work on.
-
-    Args:
-        sentence: why, and what to do.
-    """
-
-    port = PORT
-
-    def __init__(self, sentence: str) -> None:
-        self._sentence = sentence
-
-    def check(self, settings: DriverSettings, secret: Secret) -> None:
-        """Accept anything: nothing is opened with it."""
-
-    async def discover(self, settings: DriverSettings, secret: Secret) -> list[Found]:  # noqa: ARG002
-        """Find nothing."""
-        return []
-
-    def open(self, settings: DriverSettings, secret: Secret) -> AbstractAsyncContextManager[Device]:  # noqa: ARG002
-        """Refuse.
-
-        Raises:
-            DeviceUnavailable: always.
-        """
-        raise DeviceUnavailable(self._sentence, error_type="driver_not_usable")
-
-
-def _equip(settings: Settings, name: str) -> Equipment:
-    encoder = settings.encoders[name]
-    loaded = plugins.load(encoder.driver)
-    driver: Driver = loaded.driver or Unusable(loaded.sentence)
-    if loaded.driver is None:
-        get_logger("bridge").error("driver_not_usable", encoder=name, driver=encoder.driver, sentence=loaded.sentence)
-    try:
-        driver.check(encoder.settings, settings.secret)
-    except SettingsRejected as error:
-        raise ConfigError(f"encoders.{name}: {error}") from None
-    except BridgeError:
-        raise
-    except Exception:  # noqa: BLE001 - one driver that breaks leaves the other encoders alone
-        get_logger("bridge").exception("driver_broke", encoder=name, driver=encoder.driver)
-        driver = Unusable(f"The driver {encoder.driver!r} broke on its settings: see the log, or ask its vendor.")
-    return Equipment(
-        name=name,
-        driver=driver,
-        settings=encoder.settings,
-        secret=settings.secret,
-        card_wait_s=settings.jobs.card_wait_s,
-    )
-
-
 def _rules(settings: Settings) -> Rules:
     jobs, privacy = settings.jobs, settings.privacy
     return Rules(
@@ -268,31 +206,6 @@ def _rules(settings: Settings) -> Rules:
         keep_personal_ms=privacy.keep_personal_days * _DAY_MS,
         keep_history_ms=privacy.keep_history_days * _DAY_MS,
     )
-
-
-def _seal(settings: Settings) -> Seal:
-    """What guests' data is encrypted with: the configured key, or one that is made beside the store."""
-    path = settings.privacy.key_file
-    if path is None:
-        path = settings.store.with_suffix(".key")
-        if not path.exists():
-            get_logger("bridge").info("key_made", sentence=f"Guests' data is encrypted with {path}: back it up.")
-            return Seal(make_key(path))
-    return Seal(parse_key(settings.privacy_key(path), path))
-
-
-def _signatures(settings: Settings) -> Signatures:
-    requesters = {
-        name: Requester(
-            name=name,
-            algorithm=requester.algorithm,
-            key=(requester.public_key or "").encode() or settings.requester_key(name),
-            may=frozenset(requester.may),
-        )
-        for name, requester in settings.requesters.items()
-    }
-    signing = settings.signing
-    return Signatures(requesters, required=signing.required, window_ms=signing.window_s * 1000)
 
 
 def _clock_trust(settings: Settings, connection: Connection) -> ClockTrust:
@@ -386,28 +299,3 @@ async def _feed_watchdog(commits: Commits, store: Store) -> None:
         await commits.relaxed(store.outbox.pending, 0)
         systemd.notify(WATCHDOG="1")
         await asyncio.sleep(within / 2)
-
-
-@contextmanager
-def _store_of_ours(path: Path) -> Iterator[Connection]:
-    """Open the store for this process alone.
-
-    Raises:
-        StoreError: it cannot be opened, or another bridge has it.
-    """
-    os.umask(0o077)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = path.with_name(path.name + ".lock").open("w")
-    except OSError as error:
-        raise StoreError(f"The store's folder {path.parent} cannot be used ({error.strerror}): mend it.") from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise StoreError(f"Another bridge works on {path}: stop it, or give this one a store of its own.") from None
-        connection = open_store(path)
-        try:
-            yield connection
-        finally:
-            connection.close()

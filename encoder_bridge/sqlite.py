@@ -6,10 +6,13 @@ secrets are overwritten (``secure_delete``).  Old schemas are kept as ``schema/v
 
 from __future__ import annotations
 
+import fcntl
+import os
 import secrets
 import sqlite3
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -40,6 +43,31 @@ def open_store(path: Path, connect: Callable[[str], Connection] | None = None) -
     except sqlite3.Error as error:
         raise StoreError(f"The store {path} cannot be opened ({error}): mend or restore it.") from error
     return connection
+
+
+@contextmanager
+def open_alone(path: Path) -> Iterator[Connection]:
+    """Open the store for this process alone, in a folder that is made if need be.
+
+    Raises:
+        StoreError: it cannot be opened, or another bridge has it.
+    """
+    os.umask(0o077)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = path.with_name(path.name + ".lock").open("w")
+    except OSError as error:
+        raise StoreError(f"The store's folder {path.parent} cannot be used ({error.strerror}): mend it.") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise StoreError(f"Another bridge works on {path}: stop it, or give this one a store of its own.") from None
+        connection = open_store(path)
+        try:
+            yield connection
+        finally:
+            connection.close()
 
 
 def open_for_reading(path: Path) -> sqlite3.Connection:

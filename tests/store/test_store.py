@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from encoder_bridge import wire
-from encoder_bridge.app import _store_of_ours
 from encoder_bridge.driver import Card, Evidence, Intent, Receipt
 from encoder_bridge.errors import MalformedMessage, StoreError
 from encoder_bridge.model import MOVES, OPEN, IllegalMove, Job, Problem, State, iso
 from encoder_bridge.reports import ReplyAddress
+from encoder_bridge.sqlite import open_alone
 from encoder_bridge.store.work import Verdict
 
 from .desk import CARD, DAY, MINUTE, OTHER_CARD, RULES, START, Desk, credential, rules
@@ -1006,11 +1006,11 @@ def test_a_report_nobody_has_heard_yet_is_kept_whatever_its_age(desk: Desk) -> N
 
 
 def test_two_bridges_cannot_work_on_one_store(path: Path) -> None:
-    with _store_of_ours(path) as connection:
-        with pytest.raises(StoreError, match="Another bridge"), _store_of_ours(path):
+    with open_alone(path) as connection:
+        with pytest.raises(StoreError, match="Another bridge"), open_alone(path):
             pass
         connection.execute("SELECT 1")
-    with _store_of_ours(path):
+    with open_alone(path):
         pass
 
 
