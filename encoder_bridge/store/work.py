@@ -295,8 +295,8 @@ class Work:
     def _set_aside(self, job: Job, now: int) -> None:
         """What was sealed with another key cannot be put onto a card."""
         problem = texts.problem("contents_missing")
-        self._execute("UPDATE job SET not_before = ? WHERE job_id = ?", (now + _RETRY_MS, job.job_id))
         if job.state is State.UNSURE:
+            self._execute("UPDATE job SET not_before = ? WHERE job_id = ?", (now + _RETRY_MS, job.job_id))
             self._ledger.restate(job, problem)
         else:
             self._ledger.move(job, State.HELD, now, error=problem)
