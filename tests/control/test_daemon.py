@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -216,3 +217,12 @@ def test_what_the_daemon_refuses_is_one_sentence_without_it_too(file: Path) -> N
     assert err.count("\n") == 1
     code, out, err = run("jobs", "show", "am_9", "--config", file)
     assert code == 1
+
+
+def test_a_command_without_a_daemon_talks_to_no_broker(file: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as broker:
+        broker.setblocking(False)
+        file.write_text(f"{file.read_text()}\n[mqtt]\nport = {broker.getsockname()[1]}\n")
+        assert run("encode", "--config", file)[0] == 0
+        with pytest.raises(BlockingIOError):
+            broker.accept()
