@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -195,6 +195,8 @@ class FrontDesk:
         jobs: Table | None = None,
         encoder: Table | None = None,
         more: Mapping[str, Table] | None = None,
+        routes: Sequence[Table] = (),
+        clock: str = "trusted",
     ) -> None:
         self.broker, self.tap, self.folder = broker, tap, folder
         self.name = name or f"desk-{next(_serial)}"
@@ -203,6 +205,8 @@ class FrontDesk:
         self._mqtt = {"port": broker.port, "protocol": broker.protocol, **(mqtt or {})}
         self._encoder = {"driver": "simulated", "stock": str(self.stock), **(encoder or {})}
         self._more = more or {}
+        self._routes = routes
+        self.clock = clock
         self.jobs: Table = {"default_profile": "guest"} if jobs is None else jobs
         self._configuration = folder / "bridge.toml"
         self.bridge = runs(self._configuration, environ or {})
@@ -349,9 +353,10 @@ class FrontDesk:
             'site = "hotel"',
             f"desk = {json.dumps(self.name)}",
             'time_zone = "Europe/Lisbon"',
-            'clock = "trusted"',
+            f"clock = {json.dumps(self.clock)}",
             f"store = {json.dumps(str(self.store))}",
         ]
-        for name, table in tables.items():
-            lines += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in table.items())]
+        sections = [(f"[{name}]", table) for name, table in tables.items()]
+        for head, table in [*sections, *(("[[routes]]", route) for route in self._routes)]:
+            lines += [head, *(f"{key} = {json.dumps(value)}" for key, value in table.items())]
         self._configuration.write_text("\n".join(lines) + "\n")
