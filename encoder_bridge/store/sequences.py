@@ -41,6 +41,12 @@ _GIVE_BACK = """
     UPDATE sequence SET last = last - 1, shared = 1 -- a copy may have been given the one before
     WHERE profile = ?1 AND scope IN (SELECT value FROM json_each(?2)) AND last = ?3 AND NOT shared
 """
+_BEGUN_SINCE = """
+    SELECT 1 FROM job
+    WHERE profile = ?1 AND sequence > ?3
+      AND EXISTS (SELECT 1 FROM json_each(job.scope) WHERE value IN (SELECT value FROM json_each(?2)))
+      AND EXISTS (SELECT 1 FROM attempt WHERE attempt.job_id = job.job_id AND what = 'intended')
+"""
 _FORGET = "DELETE FROM sequence WHERE at < ? AND scope NOT LIKE 'entrance:%' RETURNING last"
 
 
@@ -87,6 +93,19 @@ class Sequences:
         profile, scope, sequence, credential = self._execute(_OF_JOB, (job_id,)).fetchone()
         if not json.loads(credential)["joins"] and not self._was_spent(job_id):
             self._execute(_SPEND, (profile, scope, sequence, now))
+
+    def is_overtaken(self, job_id: int) -> bool:
+        """Whether a newer card was begun while this job, given its number before, waited for its first one.
+
+        Its lock would take the card for an old one.
+        """
+        profile, scope, sequence, credential = self._execute(_OF_JOB, (job_id,)).fetchone()
+        if json.loads(credential)["joins"] or self._was_spent(job_id):
+            return False
+        last = max((last for _, last, _ in self._execute(_NUMBERS, (profile, scope, 0)).fetchall()), default=sequence)
+        if last == sequence:
+            return False
+        return self._execute(_BEGUN_SINCE, (profile, scope, sequence)).fetchone() is not None
 
     def issued(self, job_id: int, valid_from: int) -> None:
         """A card carries the number, and opens from `valid_from` on."""

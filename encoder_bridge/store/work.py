@@ -108,6 +108,10 @@ class Work:
         uid = intent.card.uid if intent.card else None
         if current.state is not State.WRITING and uid is not None and self._cards.is_in_use(uid, job, now):
             return Verdict.CARD_IN_USE
+        if current.state is State.WAITING_FOR_CARD and self._ledger.sequences.is_overtaken(job.job_id):
+            self._ledger.sequences.take_back(job.job_id, is_other=True)
+            self._ledger.move(current, State.QUEUED, now, error=current.error)
+            return Verdict.OFF
         if current.state is State.WAITING_FOR_CARD:
             self._ledger.sequences.spend(job.job_id, now)
             self._pace.note(encoder, job.requester, now)
