@@ -9,13 +9,13 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from jsonschema import Draft202012Validator
 from pydantic import BaseModel, ValidationError
 
-from encoder_bridge import plugins
+from encoder_bridge import plugins, texts, wire
 from encoder_bridge.config import Settings, load
 from encoder_bridge.config.model import (
     TABLES,
@@ -23,6 +23,7 @@ from encoder_bridge.config.model import (
     RequesterSettings,
     RouteSettings,
 )
+from encoder_bridge.intake import REQUESTS
 from encoder_bridge.signatures import Requester, Signatures
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -189,3 +190,14 @@ def test_the_schemas_of_requests_take_what_is_documented_and_nothing_without_an_
 def examples_of(message: str) -> list[dict[str, Any]]:
     document = json.loads((ROOT / "docs" / "asyncapi.json").read_text())
     return [example["payload"] for example in document["components"]["messages"][message]["examples"]]
+
+
+def test_every_error_type_that_is_told_is_explained() -> None:
+    page = (ROOT / "docs" / "mqtt.md").read_text()
+    explained = set(re.findall(r"`([a-z_]+)`", page))
+    # Of control planes, in the log alone, in a driver's mouth, or at the command line.
+    not_over_mqtt = {"card_not_made_here", "contents_too_large", "credential_not_found", "nobody_listens"}
+    not_over_mqtt |= {"other_card", "unknown_requester"}
+    assert texts.KNOWN - not_over_mqtt <= explained
+    assert set(get_args(wire.Status)) <= explained
+    assert set(REQUESTS) <= explained

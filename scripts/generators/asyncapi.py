@@ -251,9 +251,9 @@ def _document() -> Table:
         "info": {
             "title": "encoder-bridge",
             "version": __version__,
-            "description": "Triggers and requests in, answers, reports and states out. Everything is QoS 1 and may come"
-            " twice: a trigger is known by its `event_id`, a report too. Bodies are JSON objects in UTF-8. What comes in"
-            " may be signed, beside the body (MQTT 5) or around it (`Signed`); docs/signing.md says how.",
+            "description": "Triggers and requests in, answers, reports and states out. Everything is QoS 1 and may"
+            " come twice: a trigger is known by its `event_id`, a report too. Bodies are JSON objects in UTF-8. What"
+            " comes in may be signed, beside the body (MQTT 5) or around it (`Signed`); docs/signing.md says how.",
             "license": {"name": "Apache-2.0"},
         },
         "defaultContentType": "application/json",
