@@ -13,7 +13,7 @@ from encoder_bridge.errors import MalformedMessage
 from encoder_bridge.log import get_logger
 from encoder_bridge.model import from_ms
 from encoder_bridge.reports import ReplyAddress
-from encoder_bridge.signatures import Signatures
+from encoder_bridge.signatures import Signature, Signatures
 from encoder_bridge.store import Store
 
 REQUESTS = tuple(verb for verb in get_args(wire.Verb) if verb != "trigger")
@@ -115,7 +115,10 @@ class Intake:
         verb = envelope.verb if is_known else "trigger"
         body = envelope.payload
         try:
-            envelope, body = self._opened(envelope, now)
+            signature, body = _opened(envelope)
+            if envelope.reply is not None:
+                requester = self._signed.verify(signature, envelope.verb, body, now)
+                envelope = replace(envelope, requester=requester)
             self._check(envelope, body, is_known=is_known)
             if verb == "trigger":
                 return await self._trigger(envelope, body, now)
@@ -143,23 +146,6 @@ class Intake:
             task.cancel()
         if self._under_way:
             await asyncio.wait(self._under_way)
-
-    def _opened(self, envelope: Envelope, now: int) -> tuple[Envelope, bytes]:
-        """Find out who speaks.
-
-        Returns:
-            the envelope with its requester, and what was signed.
-
-        Raises:
-            MalformedMessage: a signature is missing or wrong.
-        """
-        if envelope.reply is None:
-            return envelope, envelope.payload
-        signature, body = signatures.beside(envelope.properties), envelope.payload
-        if signature is None and (found := signatures.unwrap(body)):
-            signature, body = found
-        requester = self._signed.verify(signature, envelope.verb, body, now)
-        return replace(envelope, requester=requester), body
 
     async def _trigger(self, envelope: Envelope, body: bytes, now: int) -> wire.Response | None:
         try:
@@ -269,3 +255,16 @@ class Intake:
             self._log.warning("reply_topic_refused", sentence="Add it to mqtt.reply_topics if answers may go there.")
             topic = None
         return replace(reply, topic=topic)
+
+
+def _opened(envelope: Envelope) -> tuple[Signature | None, bytes]:
+    """The signature that came with a message, and what was signed; on this machine nothing is.
+
+    Raises:
+        MalformedMessage: half a signature.
+    """
+    if envelope.reply is None:
+        return None, envelope.payload
+    signature = signatures.beside(envelope.properties)
+    found = signatures.unwrap(envelope.payload) if signature is None else None
+    return found or (signature, envelope.payload)
