@@ -128,12 +128,14 @@ def test_a_request_is_read_as_the_document_says(open_desk: Callable[..., FrontDe
         bodies = [{key: whole[key] for key in whole if key != left_out} for left_out in schema["required"]]
         for body in (*bodies, whole):
             desk.publish(f"request/{verb}", body)
-        topic = f"{desk.root}/response/{verb}"
-        heard = tap.wait_for_many(len(bodies) + 1, lambda heard, topic=topic: heard.topic == topic)
-        *refused, answer = [each.json() for each in heard]
+        *refused, answer = answers(tap, f"{desk.root}/response/{verb}", len(bodies) + 1)
         assert {each["error"]["type"] for each in refused} == {"missing_field"}
         validator("Response").validate(answer)
         assert answer["error"]["type"] in {"unknown_job", "no_credential_on_encoder"}
+
+
+def answers(tap: Tap, topic: str, count: int) -> list[Any]:
+    return [heard.json() for heard in tap.wait_for_many(count, lambda heard: heard.topic == topic)]
 
 
 def judge(heard: Heard, *, five: bool) -> str:
