@@ -92,8 +92,9 @@ def test_without_rules_every_encoder_makes_every_card(path: Path) -> None:
     desk.close()
 
 
-def test_a_named_encoder_beats_the_rules(desk: Desk) -> None:
-    assert to(desk, "m1", "tower/1", encoder="spare").state is State.QUEUED
+@pytest.mark.parametrize("entrance", ["tower/1", "garden"])
+def test_a_named_encoder_beats_the_rules(desk: Desk, entrance: str) -> None:
+    assert to(desk, "m1", entrance, encoder="spare").state is State.QUEUED
     assert takers(desk) == ["spare"]
 
 

@@ -222,8 +222,8 @@ def test_numbers_go_on_when_the_history_is_forgotten(desk: Desk) -> None:
     key(desk, "m3", "101")
     desk.do(desk.store.retention.prune, desk.now)
     assert [job.access_method_id for job in desk.jobs()] == ["m3"]
+    assert [row[:3] for row in desk.rows("sequence")] == [("room", "entrance:101", 1)]
     assert desk.claim().credential.sequence == 2
-    desk.issue(desk.newest("m3"))
 
 
 def test_a_stay_of_which_nothing_is_known_any_more_goes_on_above_its_old_numbers(desk: Desk) -> None:
@@ -276,6 +276,7 @@ def test_the_number_of_a_card_that_was_begun_is_never_given_again(desk: Desk, en
         desk.doubt(job)
         desk.request("resolve", "m1", card="gone")
     assert desk.job().state not in (State.QUEUED, State.UNSURE)
+    assert desk.job().sequence == 1, "so that people can tell which card it was"
     assert made(desk, "m2", "101") == 2
 
 
@@ -414,6 +415,7 @@ def test_the_desk_is_warned_when_four_fifths_of_the_window_are_gone(desk: Desk) 
 
 
 def test_the_warning_names_the_entrance_that_is_worst_off(desk: Desk) -> None:
+    made(desk, "other", "102", starts_at=iso(START + DAY))
     for n in range(1, 8):
         made(desk, f"m{n}", "101", starts_at=iso(START + DAY))
     key(desk, "suite", "102", "101")
@@ -435,6 +437,7 @@ def test_a_warning_goes_with_the_number_it_was_about(desk: Desk) -> None:
     key(desk, "m8", "101", at=START)
     assert desk.claim().job.warnings
     key(desk, "m8", "102", at=START + 1)
+    assert desk.newest("m8").warnings == ()
     assert desk.claim().job.warnings == ()
 
 
@@ -447,6 +450,57 @@ def test_without_a_window_nobody_is_warned(path: Path) -> None:
 
 
 # Two at once, and many.
+
+
+def test_a_job_whose_number_was_overtaken_by_a_card_that_was_begun_gets_another_one(desk: Desk) -> None:
+    key(desk, "m1", "101")
+    key(desk, "m2", "101")
+    one, two = desk.claim("left").job, desk.claim("right").job
+    assert desk.intend(two, "right", plastic(2))
+    desk.store.take_news()
+    assert not desk.intend(one, "left", plastic(1)), "its lock would take it for an old card"
+    assert (desk.job(1).state, desk.job(1).sequence) == (State.QUEUED, None)
+    news = desk.store.take_news()
+    assert news is not None
+    assert news.withdrawn == {(one.job_id, one.attempt)}
+    again = desk.claim("left")
+    assert again.credential.sequence == 3
+    assert desk.intend(again.job, "left", plastic(1))
+
+
+def test_a_job_that_is_begun_in_its_turn_is_not_overtaken_by_one_that_waits(desk: Desk) -> None:
+    key(desk, "m1", "101")
+    key(desk, "m2", "101")
+    one, two = desk.claim("left").job, desk.claim("right").job
+    assert desk.intend(one, "left", plastic(1))
+    assert desk.intend(two, "right", plastic(2))
+
+
+def test_a_job_is_overtaken_at_one_of_its_doors_and_not_at_another_ones(desk: Desk) -> None:
+    key(desk, "suite", "101", "102")
+    key(desk, "m2", "103")
+    key(desk, "m3", "102")
+    suite, other = desk.claim("left").job, desk.claim("right").job
+    assert desk.intend(other, "right", plastic(2))
+    desk.issue(other)
+    assert desk.intend(desk.claim("right").job, "right", plastic(3))
+    assert not desk.intend(suite, "left", plastic(1))
+
+
+def test_a_copy_and_a_card_that_was_begun_before_are_never_overtaken(desk: Desk) -> None:
+    made(desk, "m1", "101")
+    key(desk, "copy", "101", joins=True)
+    key(desk, "m3", "101")
+    copy = desk.claim("left").job
+    new = desk.begin("right", plastic(3))
+    assert desk.intend(copy, "left", plastic(2))
+    desk.requeue(new)
+    key(desk, "m4", "101")
+    again = desk.claim("right").job
+    assert again.job_id == new.job_id
+    desk.issue(copy)
+    desk.begin("left", plastic(4))
+    assert desk.intend(again, "right", plastic(3))
 
 
 def test_two_encoders_that_claim_at_the_same_moment_get_two_numbers(path: Path) -> None:
