@@ -96,11 +96,12 @@ class Lobby(FrontDesk):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
+        if kind is None and self._runs:
             self.stop()
-            self.judge()
         elif self._runs:
             self.kill()
+        if kind is None:
+            self.judge()
 
     def until_it_listens(self) -> None:
         """Return when the control channel is there, for a daemon that is not on the broker."""
@@ -226,13 +227,16 @@ class Lobby(FrontDesk):
         with ThreadPoolExecutor(1) as pool:
             yield pool.submit(ask)
 
-    def cli(self, *words: str) -> Any:
-        """What the command line says, as JSON."""
+    def cli(self, *words: str) -> tuple[int, Any]:
+        """Give a command: its exit code and what it says, the last line of it where there are more."""
         environ = {name: value for name, value in os.environ.items() if not name.startswith("ENCODER_BRIDGE_")}
         command = [sys.executable, "-m", "encoder_bridge", *words, "--config", str(self._configuration), "--json"]
         done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, env=environ)
-        assert done.returncode == 0, (words, done.stdout, done.stderr)
-        return json.loads(done.stdout)
+        assert done.stdout, done.stderr
+        try:
+            return done.returncode, json.loads(done.stdout)
+        except ValueError:
+            return done.returncode, json.loads(done.stdout.splitlines()[-1])
 
 
 def has(body: Any, wanted: Mapping[str, object]) -> bool:
