@@ -136,7 +136,7 @@ class Attempt:
 
     def lose(self) -> None:
         """The device is gone: stop asking for a card on it.  A write that has begun is the driver's to end."""
-        self._desk.device_lost = not self._desk.begun
+        self._desk.device_lost = True
         self._desk.withdraw()
 
     async def run(self) -> bool:
@@ -218,7 +218,7 @@ class Attempt:
             if self._desk.device_lost:
                 await self._commits(self._work.requeue, job, gone(), now)
                 raise DeviceUnavailable(gone().message, error_type=gone().type) from None
-            if self._desk.interrupted:
+            if self._desk.interrupted and job.intent is None:  # one in doubt stands where it stood
                 await self._commits(self._work.requeue, job, texts.problem("interrupted"), now)
             if self._desk.waited_too_long:
                 self._log.info("no_card_in_time")
@@ -260,9 +260,13 @@ class Attempt:
             self._log.exception("driver_broke")
             await self._broke()
             raise
-        if await self._issue(receipt):
+        is_issued = await self._issue(receipt)
+        if is_issued:
             self._log.info("issued", evidence=receipt.evidence.value)
-        await self._signal(ok=True)
+        else:
+            self._log.error("late_receipt", sentence=texts.log("late_receipt"))
+            self.verdict = texts.problem("late_receipt")
+        await self._signal(ok=is_issued)
         return True
 
     async def _doubt(self, problem: Problem) -> None:
