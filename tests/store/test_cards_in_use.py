@@ -147,6 +147,13 @@ def test_the_note_of_a_write_under_way_may_grow_whatever_else_is_known(desk: Des
     assert desk.intend(job)
 
 
+def test_a_card_that_a_device_knows_only_once_it_has_begun_is_not_refused_any_more(desk: Desk) -> None:
+    made(desk)
+    desk.need("m2")
+    job = desk.begin(card=None)
+    assert desk.intend(job, card=CARD)
+
+
 def test_a_card_that_was_erased_is_free(desk: Desk) -> None:
     made(desk)
     erasure = desk.do(

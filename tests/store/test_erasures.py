@@ -223,6 +223,9 @@ def test_a_card_that_may_be_half_blanked_is_told_and_serves_nobody(desk: Desk) -
     )
     assert "evidence" not in event
     assert states(desk) == ["unsure"]
+    known = desk.store.cards.made_here(CARD.uid, desk.now)
+    assert known is not None
+    assert known.access_method_id == "m1", "it may still carry that"
     assert not is_free(desk)
 
 

@@ -371,6 +371,23 @@ def test_a_job_that_was_handed_over_to_an_encoder_that_is_away_as_well_says_so(d
     assert desk.problem() == "encoder_offline"
 
 
+def test_a_job_whose_backup_is_dead_as_well_is_handed_over_once(desk: Desk) -> None:
+    to(desk, "m1", "lobby/1")
+    away = {"left", "right", "spare"}
+    for _ in range(3):
+        reconsider(desk, away, away)
+    assert [line["what"] for line in desk.log()] == ["handed_over"]
+    assert desk.job().route == ("left", "right", "spare")
+
+
+def test_a_job_that_waits_for_something_else_keeps_its_reason_when_encoders_are_away(desk: Desk) -> None:
+    to(desk, "m1", "garden")
+    to(desk, "m2", "lobby/1")
+    desk.doubt(desk.begin("left"))
+    reconsider(desk, set(ENCODERS), set(ENCODERS))
+    assert [desk.problem(1), desk.problem(2)] == ["no_route", "torn"]
+
+
 def test_a_job_without_a_backup_waits(desk: Desk) -> None:
     to(desk, "m1", "tower/1")
     reconsider(desk, {"tower"}, {"tower"})
@@ -383,6 +400,8 @@ def test_a_job_for_one_encoder_is_not_handed_over(desk: Desk) -> None:
     desk.request("claim", encoder="left")
     reconsider(desk, {"left", "right"}, {"left", "right"})
     assert takers(desk) == ["left"]
+    assert desk.problem() == "encoder_offline"
+    assert "handed_over" not in [line["what"] for line in desk.log()]
 
 
 def test_a_card_in_doubt_is_not_handed_over(desk: Desk) -> None:
