@@ -6,8 +6,9 @@ import asyncio
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
+from encoder_bridge import wire
 from encoder_bridge.board import Board
 from encoder_bridge.commits import Connection
 from encoder_bridge.dispatcher import Dispatcher
@@ -22,8 +23,31 @@ from .plastic import SILENCE_S, FakeDriver, World
 T = TypeVar("T")
 
 START = 1_750_000_000_000
-ENCODERS = {"left": True, "right": False}
+ENCODERS = {"left": True, "right": False, "attic": True}
 """Name, and whether it knows that a card lies on it."""
+KINDS = {"left": "one", "right": "one", "attic": "two"}
+"""Name, and the driver it is opened with."""
+HAND_OVER_S = 20.0
+
+
+class Watch(Protocol):
+    """Is told what is put on disk, while it is."""
+
+    def moved(self, job_id: int, was: str, to: str) -> None: ...
+
+    def logged(self, job_id: int, what: str, encoder: str | None, card: str | None, sequence: int | None) -> None: ...
+
+    def sent(self, report_id: int, kind: str, body: str) -> None: ...
+
+
+_TRIGGERS = """
+CREATE TEMP TRIGGER watch_moves AFTER UPDATE OF state ON main.job WHEN old.state != new.state
+BEGIN SELECT moved(new.job_id, old.state, new.state); END;
+CREATE TEMP TRIGGER watch_log AFTER INSERT ON main.attempt
+BEGIN SELECT logged(new.job_id, new.what, new.encoder, new.card, sequence) FROM job WHERE job_id = new.job_id; END;
+CREATE TEMP TRIGGER watch_outbox AFTER INSERT ON main.outbox
+BEGIN SELECT sent(new.report_id, new.kind, new.body); END;
+"""
 
 
 class Bridge:
@@ -34,24 +58,25 @@ class Bridge:
         world: what is outside.
         rules: as configured.
         now: milliseconds since 1970 UTC.
-        watch: is told every change of a job's state, as it is made: job, from, to.
+        watch: is told what is put on disk; objects by itself.
     """
 
-    def __init__(
-        self, path: Path, world: World, rules: Rules, *, now: int, watch: Callable[[int, str, str], None]
-    ) -> None:
+    def __init__(self, path: Path, world: World, rules: Rules, *, now: int, watch: Watch | None) -> None:
         self.world = world
+        self.away: dict[str, float] = {}
+        """Encoders that are offline, and since when."""
         self._loop = Clockwork()
         self._start = now
         connection = open_store(path, _connect)
         assert isinstance(connection, sqlite3.Connection)
         self.connection = connection
-        self.connection.create_function("moved", 3, watch)
-        self.connection.execute(
-            """CREATE TEMP TRIGGER watch AFTER UPDATE OF state ON main.job WHEN old.state != new.state
-               BEGIN SELECT moved(new.job_id, old.state, new.state); END"""
-        )
+        if watch:
+            self.connection.create_function("moved", 3, watch.moved)
+            self.connection.create_function("logged", 5, watch.logged)
+            self.connection.create_function("sent", 3, watch.sent)
+            self.connection.executescript(_TRIGGERS)
         self.store = Store(self.connection, rules, Seal(bytes(32)))
+        self.errands: list[asyncio.Task[wire.Response]] = []
         self._running = self._loop.create_task(self._run())
         self._loop.spin(1)
 
@@ -64,7 +89,8 @@ class Bridge:
             when_idle=store.retention.tidy,
         )
         self.commits._thread.join()
-        board = Board()
+        self.board = board = Board()
+        board.watch(self._notice)
         stations = [
             Station(
                 Equipment(
@@ -75,15 +101,32 @@ class Bridge:
                     card_wait_s=90,
                 ),
                 commits=self.commits,
-                work=store.work,
+                store=store,
                 board=board,
                 clock=self.clock,
             )
             for name, senses in ENCODERS.items()
         ]
-        self.dispatcher = Dispatcher(stations, commits=self.commits, store=store, clock=self.clock)
+        self.dispatcher = Dispatcher(
+            stations,
+            commits=self.commits,
+            store=store,
+            board=board,
+            clock=self.clock,
+            hand_over_s=HAND_OVER_S,
+        )
         await self.commits(store.work.recover, self.clock())
         await self.dispatcher.run()
+
+    def _notice(self, encoder: str, state: wire.EncoderState) -> None:
+        if state.state not in {"offline", "hung"}:
+            self.away.pop(encoder, None)
+        else:
+            self.away.setdefault(encoder, self._loop.time())
+
+    def away_s(self, encoder: str) -> float:
+        """For how long an encoder has been offline by now."""
+        return self._loop.time() - self.away.get(encoder, self._loop.time())
 
     def clock(self) -> int:
         return self._start + int(self._loop.time() * 1000)
@@ -105,6 +148,13 @@ class Bridge:
         while not done.done():
             self._loop.spin(1)
         return done.result()
+
+    def send(self, asked: wire.Read | wire.Erase) -> asyncio.Task[wire.Response]:
+        """Have somebody ask for an errand and wait for its end."""
+        errand = self._loop.create_task(self.dispatcher.errand(asked, "somebody"))
+        self.errands.append(errand)
+        self._loop.spin(1)
+        return errand
 
     def stop(self) -> None:
         """End it in good order."""

@@ -12,28 +12,29 @@ from pathlib import Path
 import pytest
 
 from encoder_bridge import wire
-from encoder_bridge.driver import Credential
 from encoder_bridge.model import State, iso
 from encoder_bridge.reports import ReplyAddress
 from encoder_bridge.store import Rules
 
-from .bridge import START, Bridge
+from .bridge import KINDS, START, Bridge
 from .plastic import CARD_CHANGED, NO_CARD_CHANGED, World
 
 SETTLED_S = 120
-RULES = Rules(encoders={"left": "one", "right": "one"}, default_profile="room", zone=UTC)
+RULES = Rules(encoders=KINDS, default_profile="room", zone=UTC)
 
 
 @pytest.fixture
 def world() -> World:
-    return World()
+    world = World()
+    world.unplug("attic")
+    return world
 
 
 @pytest.fixture
 def bridge(world: World) -> Iterator[Bridge]:
     shared = Path("/dev/shm")
     folder = Path(tempfile.mkdtemp(prefix="model-", dir=shared if shared.is_dir() else None))
-    bridge = Bridge(folder / "store.db", world, RULES, now=START, watch=lambda *_: None)
+    bridge = Bridge(folder / "store.db", world, RULES, now=START, watch=None)
     yield bridge
     bridge.stop()
     shutil.rmtree(folder)
@@ -129,11 +130,10 @@ def test_a_driver_that_always_breaks_fails_the_need_after_a_while(bridge: Bridge
 
 
 def test_cards_that_were_refused_are_not_held_against_the_driver(bridge: Bridge, world: World) -> None:
-    used = world.blank()
-    used.carries = Credential(access_method_id="m0", profile="room", sequence=99)
+    world.faults["right"].extend(["card refused"] * 2)
     bridge.do(need(bridge, 1, encoder="right"))
-    world.lay("right", used)
-    bridge.advance(10)
+    world.lay("right", world.blank())
+    bridge.advance(1.5)
     world.faults["right"].append("breaks")
     bridge.advance(60)
     world.lay("right", world.blank())
@@ -149,9 +149,7 @@ def test_a_job_that_is_taken_from_one_encoder_and_given_to_another_in_one_commit
     ((taken_by,),) = bridge.connection.execute("SELECT encoder FROM attempt").fetchall()
     other = "right" if taken_by == "left" else "left"
     # Newer contents arrive in the very group in which the other encoder asks for work.
-    for station in bridge.dispatcher._stations:
-        if station.name == other:
-            station.wake()
+    bridge.dispatcher._stations[other].wake()
     newer = need(bridge, 2, credential={"fields": {"room": "9"}})
     while not bridge.commits.waiting:
         bridge.spin(1)
