@@ -53,3 +53,24 @@ def test_what_waits_for_an_encoder_that_was_unplugged_is_handed_over(lobby: Open
         assert made["encoder"] == "desk-2"
         assert desk.control.encoder("desk-1")["state"] == "offline"
         desk.lift("desk-2")
+
+
+def test_a_card_in_doubt_whose_encoder_is_gone_is_brought_to_another_one(lobby: OpenLobby) -> None:
+    unplugged = {"faults": ["encoder_not_online@5"], "replug_s": 3600.0}
+    with lobby(encoders={"desk-1": unplugged, "desk-2": {}}) as desk:
+        card, other = desk.blank(), desk.blank()
+        desk.told(stay("a", encoder="desk-1"), status="accepted")
+        desk.asks("a", "desk-1")
+        desk.lay(card, "desk-1")
+        unsure = desk.reports("a", "encoder_bridge.job_unsure")
+        desk.shows("desk-1", state="offline")
+        desk.make("b", other, "desk-2")  # whoever waits at the other one is not held up
+        assert desk.control.job("a")["state"] == "unsure"
+        desk.judge()
+        status, answer = desk.control.ask("claim", access_method_id="a", encoder="desk-2")
+        assert (status, answer["state"]) == (200, "unsure")
+        desk.shows("desk-2", prompt="same_card", card=card)
+        desk.lay(card, "desk-2")
+        made = desk.reports("a")
+        assert (made["card"]["uid"], made["encoder"], made["sequence"]) == (card, "desk-2", unsure["sequence"])
+        desk.lift("desk-2")
