@@ -342,8 +342,8 @@ def recovers(survivor: Connection, told: set[str], tally: Tally) -> None:
         assert (job.state is State.ISSUED) == (job.receipt is not None)
         assert job.state not in (State.WRITING, State.UNSURE) or job.intent is not None
     for erasure_id, state, state_at in survivor.execute("SELECT erasure_id, state, state_at FROM erasure").fetchall():
-        told_as = str(uuid.uuid5(uuid.UUID(store_id), f"erasure/{erasure_id}/{state}/{state_at}"))
-        assert state == "erasing" or told_as in in_outbox | told, f"erasure {erasure_id} is {state}, and nobody knows"
+        event_id = str(uuid.uuid5(uuid.UUID(store_id), f"erasure/{erasure_id}/{state}/{state_at}"))
+        assert state == "erasing" or event_id in in_outbox | told, f"erasure {erasure_id} is {state}, and nobody knows"
         tally.erasures.add(state)
     every_key_has_a_number_of_its_own(survivor)
     survivor.execute("BEGIN IMMEDIATE")
