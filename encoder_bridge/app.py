@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from encoder_bridge import __version__, reports, systemd, texts, wire
 from encoder_bridge.board import Board
-from encoder_bridge.clock import ClockTrust, Trust, has_rtc, kernel_synchronized, now_ms
+from encoder_bridge.clock import FLOOR_MS, ClockTrust, Trust, has_rtc, kernel_synchronized, now_ms
 from encoder_bridge.commits import Commits, Connection
 from encoder_bridge.config import MqttSettings, Settings
 from encoder_bridge.config.tls import tls_context
@@ -101,7 +101,8 @@ async def bridge(
         async with AsyncExitStack() as stack:
             connection = stack.enter_context(open_alone(settings.store))
             trust = _clock_trust(settings, connection)
-            store = Store(connection, _rules(settings), seal_of(settings))
+            sealed = connection.execute("SELECT 1 FROM personal UNION ALL SELECT 1 FROM contents LIMIT 1").fetchone()
+            store = Store(connection, _rules(settings), seal_of(settings, is_needed=sealed is not None))
             hearers: list[Callable[[News], None]] = []
             commits = Commits(
                 connection,
@@ -110,7 +111,7 @@ async def bridge(
                 when_idle=store.retention.tidy,
             )
             stack.push_async_callback(commits.close)
-            unsure = await commits(store.work.recover, now_ms())
+            unsure = await commits(store.work.recover, max(now_ms(), FLOOR_MS))
             if unsure:
                 get_logger("bridge").warning("interrupted", unsure=unsure)
             board = Board()
@@ -137,7 +138,7 @@ async def bridge(
                 signed=signed,
                 errands=dispatcher.errand,
                 may_erase_from_afar=bool(mqtt and mqtt.erase),
-                knows_the_time=trust.is_set,
+                clock_trust=trust,
             )
             stack.push_async_callback(intake.close)
             reporters: list[Reporter] = []

@@ -44,13 +44,14 @@ class Trust(StrEnum):
 class ClockTrust:
     """Judges the clock of this machine.
 
-    Once a real-time clock or the kernel has vouched for the clock in this process it stays believed: losing the time
-    server later stops no desk.  What the clock shows is compared anew at every call.
+    Once the clock was believed in this process it stays so, unless it falls before `FLOOR_MS`: losing the time server
+    later stops no desk, nor does a clock that is put right.
 
     Args:
         mode: the configuration's word.
         not_before_ms: the newest moment on record, in milliseconds since 1970 UTC; 0: there is none.  A clock more than
-            `TOLERANCE_MS` before it is not set, except with `Trust.TRUSTED`.
+            `TOLERANCE_MS` before it is not set, except with `Trust.TRUSTED` or where the kernel calls it synchronized:
+            then it was the clock before that was wrong.
         kernel_synchronized: whether the clock was synchronized since boot; an `OSError` counts as no.
         has_rtc: whether a real-time clock that runs is there.
         now: the present, in milliseconds since 1970 UTC.
@@ -95,15 +96,13 @@ class ClockTrust:
             )
         if self._mode is Trust.TRUSTED:
             return True, 'The clock is believed as it is, because clock = "trusted" is set.'
-        if now < self._not_before_ms - TOLERANCE_MS:
-            return False, (
-                f"The clock shows {iso(now)}, but {iso(self._not_before_ms)} is on record already: "
-                'set the clock, or set clock = "trusted" if it is right.'
-            )
-        return self._vouched()
+        if self._voucher is not None:
+            return True, self._voucher
+        is_back = now < self._not_before_ms - TOLERANCE_MS
+        return self._vouched(now, is_back=is_back)
 
-    def _vouched(self) -> tuple[bool, str]:
-        if self._voucher is None and self._mode is Trust.AUTO and self._has_rtc():
+    def _vouched(self, now: int, *, is_back: bool) -> tuple[bool, str]:
+        if self._mode is Trust.AUTO and not is_back and self._has_rtc():
             self._voucher = "The clock is believed, because this machine has a real-time clock."
         doubt = "the kernel does not call the clock synchronized"
         if self._voucher is None:
@@ -114,6 +113,11 @@ class ClockTrust:
                 doubt = f"the kernel did not say whether the clock is synchronized ({error.strerror})"
         if self._voucher is not None:
             return True, self._voucher
+        if is_back:
+            return False, (
+                f"The clock shows {iso(now)}, but {iso(self._not_before_ms)} is on record already, and {doubt}: "
+                'set the clock, or set clock = "trusted" if it is right.'
+            )
         rtc = "" if self._mode is Trust.SYNCHRONIZED else "this machine has no real-time clock that runs and "
         return False, (
             f"Nobody vouches for the clock: {rtc}{doubt}. See that this machine reaches a time server, "

@@ -37,7 +37,7 @@ class CallDesk:
         self.closed = False
         """Nobody waits for the call any more; it gets no further."""
         self.device_lost = False
-        """The device went while nothing was begun."""
+        """The device went during the call."""
         self.waited_too_long = False
         """Nobody laid a card down in time."""
         self.interrupted = False

@@ -61,7 +61,7 @@ class Errand:
     def lose(self) -> None:
         """The device is gone."""
         if self._desk:
-            self._desk.device_lost = not self._desk.begun
+            self._desk.device_lost = True
             self._desk.withdraw()
 
     def refuse(self, told: Problem) -> None:

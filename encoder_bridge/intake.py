@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar, get_args
 
 from encoder_bridge import reports, signatures, texts, wire
+from encoder_bridge.clock import ClockTrust
 from encoder_bridge.commits import Commits
-from encoder_bridge.errors import MalformedMessage
+from encoder_bridge.errors import MalformedMessage, StoreError
 from encoder_bridge.log import get_logger
 from encoder_bridge.model import from_ms
 from encoder_bridge.reports import ReplyAddress
@@ -60,7 +61,7 @@ class Intake:
         signed: judges signatures under what comes from elsewhere.
         errands: reads and blanks cards.
         may_erase_from_afar: whether that may be asked for from elsewhere.
-        knows_the_time: whether the clock is set; before it is, nothing is judged.
+        clock_trust: whether the clock is set; before it is, nothing is judged.
     """
 
     def __init__(
@@ -73,7 +74,7 @@ class Intake:
         signed: Signatures,
         errands: Errands,
         may_erase_from_afar: bool = False,
-        knows_the_time: Callable[[], bool] = lambda: True,
+        clock_trust: ClockTrust,
     ) -> None:
         self._store = store
         self._commits = commits
@@ -82,8 +83,9 @@ class Intake:
         self._signed = signed
         self._errands = errands
         self._may_erase_from_afar = may_erase_from_afar
-        self._knows_the_time = knows_the_time
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._clock_trust = clock_trust
+        self._under_way: dict[str, asyncio.Task[None]] = {}
+        """Errands of those who are elsewhere, which have no answer yet."""
         self._log = get_logger("intake")
         requests = store.requests
         self._requests: Mapping[str, tuple[type[wire.Request], Callable[..., wire.Response]]] = {
@@ -107,7 +109,9 @@ class Intake:
         Raises:
             StoreError: nothing was stored.
         """
-        if not self._knows_the_time():
+        if envelope.reply is not None:
+            await self._clock_trust.wait()
+        elif not self._clock_trust.is_set():
             error = reports.problem(texts.problem("clock_not_set"))
             return wire.Response(id=wire.id_of(envelope.payload), status="refused", error=error)
         now = self._clock()
@@ -135,17 +139,22 @@ class Intake:
                 "message_rejected", verb=verb, error_type=problem.error_type, sentence=str(problem), reason=reason
             )
             problem.message_id = problem.message_id or wire.id_of(body)
-            reply = self._reply(envelope.reply, None)
-            if reply and len(reply.correlation or b"") > _MAX_CORRELATION_BYTES:
-                reply = replace(reply, correlation=None)
+            reply = self._plain(self._reply(envelope.reply, None))
             return await self._commits(self._store.needs.reject, verb, problem, body, reply, now)
+        except StoreError:
+            raise
+        except Exception:  # noqa: BLE001
+            # A message must not be able to stop the desk: it would be delivered again at every start.
+            self._log.exception("message_broke", verb=verb)
+            broken = MalformedMessage("internal_error", texts.log("internal_error"), message_id=wire.id_of(body))
+            return await self._commits(self._store.needs.reject, verb, broken, b"", self._plain(envelope.reply), now)
 
     async def close(self) -> None:
         """Withdraw the errands of those who are elsewhere."""
-        for task in self._under_way:
+        for task in (under_way := [*self._under_way.values()]):
             task.cancel()
-        if self._under_way:
-            await asyncio.wait(self._under_way)
+        if under_way:
+            await asyncio.wait(under_way)
 
     async def _trigger(self, envelope: Envelope, body: bytes, now: int) -> wire.Response | None:
         try:
@@ -196,12 +205,12 @@ class Intake:
         reply = self._reply(envelope.reply, asked.reply_to)
         if reply is None:
             return await self._run_errand(asked, envelope.requester)
-        if await self._commits(self._store.requests.is_repeated, envelope.verb, asked.id, now):
+        key = f"{envelope.verb}/{asked.id}"
+        if key in self._under_way or await self._commits.relaxed(self._store.requests.is_done, envelope.verb, asked):
             again = wire.Response(id=asked.id, status="duplicate", encoder=asked.encoder)
             return await self._commits(self._store.requests.answer, envelope.verb, again, reply, now)
-        task = asyncio.create_task(self._errand_from_afar(envelope, asked, reply), name=f"errand {envelope.verb}")
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
+        self._under_way[key] = asyncio.create_task(self._errand_from_afar(envelope, asked, reply), name=f"errand {key}")
+        self._under_way[key].add_done_callback(lambda _: self._under_way.pop(key))
         return None
 
     async def _errand_from_afar(self, envelope: Envelope, asked: wire.Read | wire.Erase, reply: ReplyAddress) -> None:
@@ -209,7 +218,7 @@ class Intake:
         # What a card holds, and who was at the desk, may be personal: it does not leave this machine.
         made = answer.made_here.model_copy(update={"operator": None}) if answer.made_here else None
         answer = answer.model_copy(update={"fields": None, "made_here": made})
-        await self._commits(self._store.requests.answer, envelope.verb, answer, reply, self._clock())
+        await self._commits(self._store.requests.done, envelope.verb, asked, answer, reply, self._clock())
 
     async def _run_errand(self, asked: wire.Read | wire.Erase, requester: str | None) -> wire.Response:
         if isinstance(asked, wire.Erase) and asked.given_up:
@@ -246,6 +255,12 @@ class Intake:
         else:
             return
         raise MalformedMessage(error_type, sentence, message_id=wire.id_of(body))
+
+    @staticmethod
+    def _plain(reply: ReplyAddress | None) -> ReplyAddress | None:
+        if reply and len(reply.correlation or b"") > _MAX_CORRELATION_BYTES:
+            return replace(reply, correlation=None)
+        return reply
 
     def _reply(self, reply: ReplyAddress | None, in_body: str | None) -> ReplyAddress | None:
         if reply is None:

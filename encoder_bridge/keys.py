@@ -8,8 +8,12 @@ from encoder_bridge.sealing import Seal, make_key, parse_key
 from encoder_bridge.signatures import Requester, Signatures
 
 
-def seal_of(settings: Settings) -> Seal:
+def seal_of(settings: Settings, *, is_needed: bool) -> Seal:
     """What guests' data is encrypted with: the configured key, or one that is made beside the store.
+
+    Args:
+        settings: the configuration.
+        is_needed: there is something in the store that was encrypted before.
 
     Raises:
         ConfigError: the key is of no use.
@@ -18,6 +22,9 @@ def seal_of(settings: Settings) -> Seal:
     if path is None:
         path = settings.store.with_suffix(".key")
         if not path.exists():
+            if is_needed:
+                sentence = f"The key {path} is gone: put it back, or what is waiting has to be sent again."
+                get_logger("bridge").error("key_lost", sentence=sentence)
             get_logger("bridge").info("key_made", sentence=f"Guests' data is encrypted with {path}: back it up.")
             return Seal(make_key(path))
     return Seal(parse_key(settings.privacy_key(path), path))

@@ -19,10 +19,10 @@ _SHORTEST_SECRET_BYTES = 4
 
 _IDS = {"access_method_id", "acs_system_id", "action_attempt_id", "client_id", "event_id", "id", "instance", "job_id"}
 _MORE_IDS = {"message_id", "pid", "topic", "trigger_event_id", "uid", "workspace_id"}
-_NAMES = {"broker", "distribution", "driver", "encoder", "encoders", "name", "profile", "requester", "technologies"}
+_NAMES = {"broker", "distribution", "driver", "encoder", "encoders", "profile", "requester", "technologies"}
 _MORE_NAMES = {"effect", "not_enforced", "technology"}
 _VERSIONS = {"driver_port", "mqtt_protocol", "port", "protocol", "version"}
-_KINDS = {"code", "direction", "error_type", "event_type", "kind", "reason", "signal", "type", "verb", "what"}
+_KINDS = {"direction", "error_type", "event_type", "kind", "reason", "signal", "type", "verb", "what"}
 _STATES = {"evidence", "is_issued", "is_reissue", "issued_by", "joins", "prompt", "session_present", "state", "status"}
 _TIMES = {"created_at", "ends_at", "expires_at", "issued_at", "occurred_at", "since", "starts_at"}
 _NUMBERS = {"attempt", "attempts", "bytes", "count", "done", "faults", "open", "sequence", "size", "total", "waiting"}
@@ -91,7 +91,10 @@ def reduce_body(payload: bytes, *, ours: bool) -> object:
         except (ValueError, RecursionError):
             body = None
         if isinstance(body, dict):
-            return reduce(body, ours=ours)
+            try:
+                return reduce(body, ours=ours)
+            except RecursionError:  # deeper than anything that means something
+                return f"({len(payload)} bytes)"
     return f"({len(payload)} bytes)"
 
 

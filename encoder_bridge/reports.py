@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -22,8 +23,15 @@ _EVENT_TYPES = {
 }
 _REISSUED = ("access_method.reissued", "The card was written again; the access method can be handed out.")
 
-CARD_ERASED: Literal["encoder_bridge.card_erased"] = "encoder_bridge.card_erased"
-CARD_UNSURE: Literal["encoder_bridge.card_unsure"] = "encoder_bridge.card_unsure"
+CardEventType = Literal["encoder_bridge.card_erased", "encoder_bridge.card_unsure", "encoder_bridge.card_not_wanted"]
+CARD_ERASED: CardEventType = "encoder_bridge.card_erased"
+CARD_UNSURE: CardEventType = "encoder_bridge.card_unsure"
+CARD_NOT_WANTED: CardEventType = "encoder_bridge.card_not_wanted"
+CARD_EVENTS: Mapping[CardEventType, str] = {
+    CARD_ERASED: "The card was blanked; what it carried it carries no more.",
+    CARD_UNSURE: "The card may be half blanked; what it carried may not open any more.",
+    CARD_NOT_WANTED: "The card carries an access method whose job had ended otherwise; destroy it or blank it.",
+}
 
 EVENT_TYPES = tuple(sorted({name for name, _ in _EVENT_TYPES.values()} | {_REISSUED[0]}))
 
@@ -94,6 +102,7 @@ def event(job: Job, *, store_id: str, now: int) -> Outgoing:
 
 
 def card_event(
+    event_type: CardEventType,
     event_id: str,
     now: int,
     *,
@@ -103,15 +112,11 @@ def card_event(
     receipt: Receipt | None,
     error: Problem | None,
 ) -> Outgoing:
-    """The event that tells of a card that was blanked, or of which nobody knows whether it was."""
+    """The event that tells of a card what no job's event tells."""
     body = wire.CardReport(
         event_id=event_id,
-        event_type=CARD_ERASED if receipt else CARD_UNSURE,
-        event_description=(
-            "The card was blanked; what it carried it carries no more."
-            if receipt
-            else "The card may be half blanked; what it carried may not open any more."
-        ),
+        event_type=event_type,
+        event_description=CARD_EVENTS[event_type],
         created_at=iso(now),
         occurred_at=iso(now),
         encoder=encoder,
@@ -120,7 +125,7 @@ def card_event(
         evidence=receipt.evidence.value if receipt else None,
         error=problem(error, encoder=encoder, card=card) if error else None,
     )
-    return Outgoing(kind="event", name=body.event_type, body=body.model_dump_json(exclude_none=True))
+    return Outgoing(kind="event", name=event_type, body=body.model_dump_json(exclude_none=True))
 
 
 def job_state(job: Job) -> Outgoing:

@@ -248,6 +248,8 @@ class Station:
         self._attempt = attempt
         if attempt.key in self._withdrawn:
             attempt.withdraw()
+        if self._errand:  # somebody came while the job was claimed
+            attempt.interrupt()
         try:
             return await attempt.run()
         except (DeviceUnavailable, StoreError, asyncio.CancelledError):

@@ -307,11 +307,11 @@ class Report(_Block):
 
 
 class CardReport(_Block):
-    """What is told about a card that was erased, or half so: what it carried it carries no more."""
+    """What is told about a card beside its jobs: it was erased, or half so, or carries what nobody wanted any more."""
 
     event_id: str
     """Always the same for the same report, however often it is delivered."""
-    event_type: Literal["encoder_bridge.card_erased", "encoder_bridge.card_unsure"]
+    event_type: Literal["encoder_bridge.card_erased", "encoder_bridge.card_unsure", "encoder_bridge.card_not_wanted"]
     event_description: str
     created_at: str
     occurred_at: str
@@ -324,7 +324,7 @@ class CardReport(_Block):
 
 
 class JobState(_Block):
-    """Retained: where the newest job of an access method stands."""
+    """Retained: where an access method's job stands; of several open ones, the one that came first."""
 
     access_method_id: str
     trigger_event_id: str

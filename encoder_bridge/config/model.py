@@ -141,7 +141,7 @@ class SigningSettings(Table):
 
     required: bool = False
     """Refuse whatever arrives over MQTT without the signature of one of `requesters`."""
-    window_s: Annotated[int, Field(ge=1, le=604_800)] = 86_400
+    window_s: Annotated[int, Field(ge=1, le=302_400)] = 86_400
     """Seconds for which a signed message is good; within them a repetition is recognised by its id."""
 
 

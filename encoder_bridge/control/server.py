@@ -159,7 +159,6 @@ class Control:
             {
                 "name": name,
                 **facts,
-                **self._board.abilities.get(name, {}),
                 **self._board.encoders[name].model_dump(mode="json", exclude_none=True),
                 **self._board.abilities.get(name, {}),
             }
@@ -172,7 +171,12 @@ class Control:
         state, limit = request.query.get("state"), request.query.get("limit", "50")
         if state is not None and state not in set(State):
             return _refused(400, "invalid_message", f"state: use one of {', '.join(State)}.")
-        if not (limit.isascii() and limit.isdecimal() and 1 <= int(limit[:9]) <= _MOST_JOBS):
+        if not (
+            limit.isascii()
+            and limit.isdecimal()
+            and len(limit) <= len(str(_MOST_JOBS))
+            and 1 <= int(limit) <= _MOST_JOBS
+        ):
             return _refused(400, "invalid_message", f"limit: use a number from 1 to {_MOST_JOBS}.")
         return web.json_response({"jobs": await self._commits.relaxed(self._views.jobs, state, int(limit))})
 

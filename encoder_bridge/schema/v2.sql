@@ -12,17 +12,30 @@ UPDATE job SET sequence = job_id WHERE attempt > 0;
 ALTER TABLE attempt ADD COLUMN requester TEXT;
 ALTER TABLE attempt ADD COLUMN operator  TEXT;           -- who was at the desk, or who asked
 
--- Numbers of cards: the last one minted for an entrance, or for a stay that names none.
+-- Numbers of cards, for an entrance, or for a stay that names none.
 CREATE TABLE sequence (
     profile TEXT    NOT NULL,
     scope   TEXT    NOT NULL,
-    last    INTEGER NOT NULL,
-    unused  INTEGER NOT NULL,                            -- new cards in a row that may never have met the lock
-    used_at INTEGER,                                     -- from when on the last one is presumed to be in use
+    last    INTEGER NOT NULL,                            -- minted
+    begun   INTEGER NOT NULL,                            -- the highest that a card was begun with
+    met     INTEGER NOT NULL,                            -- what the lock is presumed to know
+    issued  INTEGER,                                     -- what it is presumed to know from used_at on
+    used_at INTEGER,
     shared  INTEGER NOT NULL,                            -- 1: a copy was given the last one as well
     at      INTEGER NOT NULL,
     PRIMARY KEY (profile, scope)
 ) STRICT, WITHOUT ROWID;
+INSERT INTO sequence
+SELECT profile, scope, max(job_id), max(job_id), max(job_id), NULL, NULL, 1, max(state_at)
+FROM (
+    SELECT profile, 'entrance:' || value AS scope, job_id, state_at FROM job, json_each(credential, '$.entrances')
+    WHERE attempt > 0
+    UNION ALL
+    SELECT profile, ifnull('grant:' || json_extract(origin, '$.access_grant_ids[0]'), 'method:' || access_method_id),
+           job_id, state_at
+    FROM job WHERE attempt > 0 AND json_array_length(credential, '$.entrances') = 0
+)
+WHERE profile IS NOT NULL GROUP BY profile, scope;
 INSERT INTO meta SELECT 'sequence_floor', ifnull(max(job_id), 0) FROM job;
 
 -- Cards that were blanked, or are half so.

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from encoder_bridge import reports, texts, wire
 from encoder_bridge.driver import Intent, Receipt
-from encoder_bridge.model import Job, Problem, iso, to_ms
+from encoder_bridge.model import OPEN, Job, Problem, State, iso, to_ms
 from encoder_bridge.store.ledger import Ledger
 from encoder_bridge.store.rows import to_intent, to_json
 
@@ -20,9 +20,9 @@ _TO_BE_LOOKED_AT = """
     SELECT 1 FROM erasure WHERE erasure_id IS NOT ?3 AND state IN ('erasing', 'unsure') AND card_uid = ?2
 """
 _LAST_ISSUED_ON = """
-    SELECT access_method_id, issued_at, credential,
+    SELECT access_method_id, ifnull(issued_at, state_at), credential,
            (SELECT operator FROM attempt WHERE attempt.job_id = job.job_id AND what = 'issued' LIMIT 1)
-    FROM job WHERE card_uid = ? ORDER BY issued_at DESC, job_id DESC LIMIT 1
+    FROM job WHERE card_uid = ? ORDER BY ifnull(issued_at, state_at) DESC, job_id DESC LIMIT 1
 """
 
 
@@ -71,6 +71,29 @@ class Cards:
             return True
         made = self.made_here(uid, now)
         return made is not None and made.is_valid and made.access_method_id != job.access_method_id
+
+    def came_late(self, job: Job, receipt: Receipt, now: int) -> None:
+        """A card carries a credential although its job ended without one, or with another: the world is told."""
+        uid = receipt.card.uid if receipt.card else None
+        told = job.receipt.card.uid if job.receipt and job.receipt.card else None
+        if job.state in OPEN or (job.state is State.ISSUED and told == uid):
+            return
+        self._execute(
+            "UPDATE job SET card_uid = ifnull(card_uid, ?) WHERE job_id = ?",
+            (uid, job.job_id),
+        )
+        event_id = uuid.uuid5(uuid.UUID(self._ledger.store_id), f"late/{job.job_id}/{uid}/{now}")
+        report = reports.card_event(
+            reports.CARD_NOT_WANTED,
+            str(event_id),
+            now,
+            encoder=job.encoder or "",
+            card=receipt.card,
+            access_method_id=job.access_method_id,
+            receipt=receipt,
+            error=texts.problem("late_receipt", card=uid),
+        )
+        self._ledger.send(report, now)
 
     def unsettled(self, encoder: str) -> Erasure | None:
         """The blanking on this encoder of which nobody knows how it ended."""
@@ -133,11 +156,14 @@ class Cards:
         self._execute("DELETE FROM erasure WHERE erasure_id = ? AND state = 'erasing'", (erasure.erasure_id,))
 
     def give_up_erasure(self, encoder: str, now: int) -> bool:
-        """The card that was half blanked will not come back."""
-        erasure = self.unsettled(encoder)
-        if erasure:
-            self._end(erasure.erasure_id, "given_up", now, error=texts.problem("card_gone"))
-        return erasure is not None
+        """The card that was half blanked will not come back; one that is being blanked is left to its end."""
+        found = self._execute(
+            "SELECT erasure_id FROM erasure WHERE encoder = ? AND state = 'unsure' ORDER BY erasure_id DESC LIMIT 1",
+            (encoder,),
+        ).fetchone()
+        if found:
+            self._end(found[0], "given_up", now, error=texts.problem("card_gone"))
+        return found is not None
 
     def recover(self, now: int) -> None:
         """At start: a blanking that was under way is in doubt."""
@@ -154,11 +180,12 @@ class Cards:
         encoder, uid, method, intent = self._execute(
             "SELECT encoder, card_uid, access_method_id, intent FROM erasure WHERE erasure_id = ?", (erasure_id,)
         ).fetchone()
-        if state != "unsure" and uid is not None:
+        if state == "erased" and uid is not None:
             self._execute("UPDATE job SET card_uid = NULL WHERE card_uid = ?", (uid,))
         event_id = uuid.uuid5(uuid.UUID(self._ledger.store_id), f"erasure/{erasure_id}/{state}/{now}")
         card = (receipt.card if receipt else None) or to_intent(json.loads(intent)).card
         report = reports.card_event(
+            reports.CARD_ERASED if receipt else reports.CARD_UNSURE,
             str(event_id),
             now,
             encoder=encoder,

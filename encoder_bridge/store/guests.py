@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from encoder_bridge import reports, texts, wire
 from encoder_bridge.model import OPEN
-from encoder_bridge.store.ledger import Ledger
+from encoder_bridge.store.ledger import FORGOTTEN, Ledger
 
 
 class Guests:
@@ -29,6 +29,7 @@ class Guests:
             return self._rejected(request, "guest_in_use")
         for job in found.values():
             self._ledger.sealed.forget_fields(job.job_id)
+            self._execute("UPDATE event SET digest = ? WHERE job_id = ?", (FORGOTTEN, job.job_id))
             self._ledger.log(job, "guest_erased", now, operator=request.operator)
         self._ledger.sealed.left_in_log = True
         return wire.Response(id=request.id, status="done", fields={"jobs": str(len(found))})

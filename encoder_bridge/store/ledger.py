@@ -19,6 +19,8 @@ from encoder_bridge.store.rows import COLUMNS, to_job, to_json
 from encoder_bridge.store.sealed import Sealed
 from encoder_bridge.store.sequences import Sequences
 
+FORGOTTEN = b""
+"""In place of a message's digest, when the guest it named was forgotten: a guess at it proves nothing then."""
 _SELECT = f"SELECT {COLUMNS} FROM job "  # noqa: S608 - a constant
 
 
@@ -56,7 +58,7 @@ class News:
     withdrawn: set[tuple[int, int]] = field(default_factory=set)
     """Job and attempt, for which an encoder may still be asking for a card, and must not."""
     jobs: dict[str, Job] = field(default_factory=dict)
-    """Access method to its newest job; of one that has ended the outbox tells as well."""
+    """Access method to its job that is on; of one that has ended the outbox tells as well."""
 
 
 class Ledger:
@@ -105,6 +107,10 @@ class Ledger:
             (access_method_id,),
         )
         return jobs[0] if jobs else None
+
+    def open_jobs(self, access_method_id: str) -> list[Job]:
+        """All open jobs of an access method, the oldest first: one that was begun before a successor that waits."""
+        return self.jobs("WHERE access_method_id = ? AND open ORDER BY job_id", (access_method_id,))
 
     def count_open(self) -> int:
         """How many jobs have not ended; counted once, then kept."""
@@ -164,7 +170,7 @@ class Ledger:
         """Give the present state another reason, or none."""
         self.execute("UPDATE job SET error = ? WHERE job_id = ?", (to_json(problem), job.job_id))
         self.news.queue = True
-        self.news.jobs[job.access_method_id] = self.job(job.job_id)
+        self._announce(self.job(job.job_id))
 
     def log(
         self,
@@ -219,8 +225,11 @@ class Ledger:
             self._answer_all(job, now)
         if ended:
             self.send(reports.job_state(job), now)
-        # A successor that is open already is what the world wants to know; `added` and `move` tell it as it stands.
-        self.news.jobs[job.access_method_id] = (self.newest_open(job.access_method_id) if ended else None) or job
+        self._announce(job)
+
+    def _announce(self, job: Job) -> None:
+        """Tell of the open job that is on, not of one that waits behind it; where none is open, of this one."""
+        self.news.jobs[job.access_method_id] = next(iter(self.open_jobs(job.access_method_id)), job)
 
     def _answer_all(self, job: Job, now: int) -> None:
         """Answer everybody who asked for this job and named an address."""

@@ -12,9 +12,11 @@ from encoder_bridge.errors import MalformedMessage
 from encoder_bridge.model import BEGUN, NOT_BEGUN, Job, Problem, State, to_ms
 from encoder_bridge.redaction import reduce_body
 from encoder_bridge.reports import ReplyAddress
-from encoder_bridge.store.ledger import Ledger
+from encoder_bridge.store.ledger import FORGOTTEN, Ledger
 from encoder_bridge.store.opening import Opening
 
+_SKEW_MS = 3_600_000
+"""Others' clocks may be ahead; a moment further in the future would make every need that follows look old."""
 _MOST_POISON = 1000
 """So many messages that nobody can act on are kept; an older one makes room."""
 
@@ -57,7 +59,7 @@ class Needs:
             answer = self._take(trigger, requester, now)
             if answer.status in {"accepted", "held"}:
                 self._remember(trigger, digest, answer, reply, now)
-        elif hmac.compare_digest(known[0], digest):
+        elif known[0] == FORGOTTEN or hmac.compare_digest(known[0], digest):
             answer = self._again(trigger, known[1], reply)
         else:
             answer = Answer(status="rejected", error=texts.problem("id_reuse"))
@@ -111,7 +113,7 @@ class Needs:
             return Answer(status="stale", job=history[-1] if history else None, error=texts.problem("stale"))
         waiting = next((job for job in reversed(history) if job.state in NOT_BEGUN), None)
         if waiting:
-            job = self._collapse(trigger, waiting, now)
+            job = self._collapse(trigger, waiting, requester, now)
             if job.state is State.HELD:
                 job = self._judge_again(job, history, issued, now)
             return Answer(status="held" if job.state is State.HELD else "accepted", job=job)
@@ -175,7 +177,7 @@ class Needs:
             self._ledger.restate(job, held)
         return self._ledger.job(job.job_id)
 
-    def _collapse(self, trigger: wire.Trigger, job: Job, now: int) -> Job:
+    def _collapse(self, trigger: wire.Trigger, job: Job, requester: str | None, now: int) -> Job:
         """Let another message for a need that has not begun in: newer contents replace older ones."""
         (occurred,) = self._execute("SELECT occurred_at FROM job WHERE job_id = ?", (job.job_id,)).fetchone()
         occurs = to_ms(trigger.occurred_at) if trigger.occurred_at else None
@@ -187,9 +189,11 @@ class Needs:
         if occurs is not None and occurred is not None and occurs < occurred:
             return self._ledger.job(job.job_id)
         changes = self._opening.replace_contents(trigger, job) if trigger.credential else False
+        if changes:
+            self._execute("UPDATE job SET requester = ? WHERE job_id = ?", (requester, job.job_id))
+            self._ledger.log(self._ledger.job(job.job_id), "contents_replaced", now)
         if trigger.credential or trigger.expires_at:
-            expires_at = self._opening.expiry(trigger, now)
-            self._execute("UPDATE job SET expires_at = ? WHERE job_id = ?", (expires_at, job.job_id))
+            self._opening.set_expiry(trigger, job, now)
         if trigger.encoder and trigger.encoder != job.encoder:
             self._execute("UPDATE job SET encoder = ? WHERE job_id = ?", (trigger.encoder, job.job_id))
             changes = True
@@ -214,7 +218,7 @@ class Needs:
         return Answer(status="accepted", job=ended[-1] if ended else None)
 
     def _issued_elsewhere(self, trigger: wire.Trigger, now: int) -> Answer:
-        issued_at = to_ms(trigger.occurred_at) if trigger.occurred_at else now
+        issued_at = min(to_ms(trigger.occurred_at), now + _SKEW_MS) if trigger.occurred_at else now
         self._execute(
             """INSERT INTO method (access_method_id, issued_at, known_at) VALUES (?, ?, ?) ON CONFLICT DO UPDATE
                SET issued_at = max(ifnull(issued_at, 0), excluded.issued_at), known_at = excluded.known_at""",
@@ -240,7 +244,7 @@ class Needs:
         )
 
     def _again(self, trigger: wire.Trigger, job_id: int | None, reply: ReplyAddress | None) -> Answer:
-        """Answer a repetition from the store; whoever repeats is also told the end."""
+        """Answer a repetition from the store; whoever repeated it last is also told the end."""
         if reply and reply.topic:
             self._execute(
                 "UPDATE event SET reply_to = ?, correlation = ? WHERE event_id = ?",

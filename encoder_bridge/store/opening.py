@@ -149,6 +149,15 @@ class Opening:
         moments = [to_ms(moment) for moment in (trigger.expires_at, ends_at) if moment]
         return min(moments, default=now + self._rules.open_for_ms)
 
+    def set_expiry(self, trigger: wire.Trigger, job: Job, now: int) -> None:
+        """Let a later message say until when a card may be started, though not past the stay that is known."""
+        expires_at = self.expiry(trigger, now)
+        (text,) = self._execute("SELECT credential FROM job WHERE job_id = ?", (job.job_id,)).fetchone()
+        ends_at = json.loads(text)["ends_at"]
+        if ends_at:
+            expires_at = min(expires_at, to_ms(datetime.fromisoformat(ends_at)))
+        self._execute("UPDATE job SET expires_at = ? WHERE job_id = ?", (expires_at, job.job_id))
+
     def profile(self, trigger: wire.Trigger) -> str | None:
         """What decides about the card's contents."""
         return (trigger.credential.profile if trigger.credential else None) or self._rules.default_profile

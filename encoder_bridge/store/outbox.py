@@ -41,5 +41,5 @@ class Outbox:
             self._execute("DELETE FROM outbox WHERE report_id = ?", (report_id,))
 
     def standing(self) -> dict[str, Job]:
-        """Every access method's newest open job."""
-        return {job.access_method_id: job for job in self._ledger.jobs("WHERE open ORDER BY job_id")}
+        """Every access method's open job that is on: not one that waits behind it."""
+        return {job.access_method_id: job for job in self._ledger.jobs("WHERE open ORDER BY job_id DESC")}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 from collections.abc import Callable
 
 from encoder_bridge import reports, texts, wire
@@ -26,16 +28,20 @@ class Requests:
         self._execute = ledger.execute
 
     def cancel(self, request: wire.Request, reply: Reply, now: int, requester: str | None = None) -> wire.Response:
-        """Take a job off: one that has not begun is cancelled, an unsure one is given up."""
+        """Take all jobs of an access method off: what has not begun is cancelled, what is in doubt is given up.
+
+        A card that is being written is not stopped; what waits behind it is cancelled all the same.
+        """
 
         def cancel() -> Job | Problem:
-            job = self._ledger.cancellable(request.access_method_id)
-            if job is None:
-                return self._nothing_open(request)
-            if job.state is State.WRITING:
-                return texts.problem("card_being_written")
-            self._note(job, "cancelled", request, requester, now)
-            return self._ledger.give_up(job, texts.problem("cancelled"), now)
+            jobs = self._ledger.open_jobs(request.access_method_id)
+            mine = [job for job in jobs if job.state is not State.WRITING]
+            if not mine:
+                return texts.problem("card_being_written") if jobs else self._nothing_open(request)
+            for job in mine:
+                self._note(job, "cancelled", request, requester, now)
+            # The one in doubt, if there is one, is the first: its end names a card.
+            return [self._ledger.give_up(job, texts.problem("cancelled"), now) for job in reversed(mine)][-1]
 
         return self._once("cancel", request, reply, now, cancel)
 
@@ -136,24 +142,58 @@ class Requests:
         requester: str | None = None,  # noqa: ARG002 - all requests have one signature
     ) -> wire.Response:
         """Answer where the newest job of an access method stands."""
-        job = self._newest(request)
-        return self._answer("job", request, reply, now, job or texts.problem("unknown_job"))
+        job = self._ledger.cancellable(request.access_method_id) or self._newest(request)
+        response = self._response(request, job or texts.problem("unknown_job"))
+        if job and job.state is State.ISSUED and self._was_erased(job):
+            error = reports.problem(texts.problem("card_erased"))
+            response = response.model_copy(update={"is_issued": False, "error": error})
+        return self._ledger.answer("job", response, reply, now)
+
+    def _was_erased(self, job: Job) -> bool:
+        (uid,) = self._execute("SELECT card_uid FROM job WHERE job_id = ?", (job.job_id,)).fetchone()
+        card = job.receipt.card if job.receipt else None
+        return uid is None and card is not None and card.uid is not None
 
     def _once(
         self, verb: str, request: wire.Request, reply: Reply, now: int, work: Callable[[], Job | Problem]
     ) -> wire.Response:
-        if self.is_repeated(verb, request.id, now):
-            return self._answer(verb, request, reply, now, self._newest(request) or texts.problem("unknown_job"))
-        return self._answer(verb, request, reply, now, work())
+        digest = self._digest(verb, request)
+        before = self._noted(verb, request.id)
+        if before is None:
+            found = work()
+            if isinstance(found, Job):  # what was refused may be asked for again
+                self._note_id(verb, request.id, digest, now)
+            return self._answer(verb, request, reply, now, found)
+        if not hmac.compare_digest(before, digest):
+            return self._answer(verb, request, reply, now, texts.problem("id_reuse"))
+        return self._answer(verb, request, reply, now, self._newest(request) or texts.problem("unknown_job"))
 
-    def is_repeated(self, verb: str, request_id: str, now: int) -> bool:
-        """Note a request that changes something; the same id asks for the same once, however often it is delivered."""
-        noted = self._execute(
-            """INSERT INTO event (event_id, digest, received_at) VALUES (?, x'', ?)
-               ON CONFLICT DO NOTHING RETURNING 1""",
-            (f"request/{verb}/{request_id}", now),
-        ).fetchone()
-        return noted is None
+    def is_done(self, verb: str, asked: wire.Read | wire.Erase) -> bool:
+        """Whether an errand of this id has had its answer."""
+        return self._noted(verb, asked.id) is not None
+
+    def done(
+        self, verb: str, asked: wire.Read | wire.Erase, response: wire.Response, reply: ReplyAddress, now: int
+    ) -> None:
+        """Answer an errand, once and for all."""
+        self._note_id(verb, asked.id, self._digest(verb, asked), now)
+        self._ledger.answer(verb, response, reply, now)
+
+    def _noted(self, verb: str, request_id: str) -> bytes | None:
+        key = f"request/{verb}/{request_id}"
+        found = self._execute("SELECT digest FROM event WHERE event_id = ?", (key,)).fetchone()
+        return found[0] if found else None
+
+    def _note_id(self, verb: str, request_id: str, digest: bytes, now: int) -> None:
+        self._execute(
+            "INSERT INTO event (event_id, digest, received_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+            (f"request/{verb}/{request_id}", digest, now),
+        )
+
+    def _digest(self, verb: str, request: wire.Asking) -> bytes:
+        """What was meant, so that the same id for something else is noticed."""
+        meaning = request.model_dump_json(exclude={"reply_to", "expires_at", "operator"})
+        return hmac.digest(self._ledger.digest_key, f"{verb} {meaning}".encode(), hashlib.sha256)
 
     def answer(self, verb: str, response: wire.Response, reply: ReplyAddress, now: int) -> wire.Response:
         """Send an answer that somebody else found."""
@@ -206,13 +246,15 @@ class Requests:
         return profile is not None
 
     def _answer(self, verb: str, request: wire.Request, reply: Reply, now: int, found: Job | Problem) -> wire.Response:
+        return self._ledger.answer(verb, self._response(request, found), reply, now)
+
+    def _response(self, request: wire.Request, found: Job | Problem) -> wire.Response:
         error = found if isinstance(found, Problem) else None
         job = self._newest(request) if isinstance(found, Problem) else found
-        response = reports.response(
+        return reports.response(
             request.id,
             "rejected" if error else "job",
             job=job,
             access_method_id=request.access_method_id,
             error=error,
         )
-        return self._ledger.answer(verb, response, reply, now)

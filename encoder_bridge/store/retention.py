@@ -10,7 +10,13 @@ PLAUSIBLE_MS = 7 * 86_400_000
 """A clock this far ahead of the last message is not believed: nothing is forgotten on its word."""
 _SLICE = 500
 
-_OLD_JOBS = "SELECT job_id FROM job WHERE open IS NULL AND state_at < ?1 ORDER BY state_at LIMIT ?2"
+_OLD_JOBS = """
+    SELECT job_id FROM job LEFT JOIN method USING (access_method_id)
+    WHERE open IS NULL AND state_at < ?1
+      AND (card_uid IS NULL OR deleted_at IS NOT NULL -- a card that still opens doors is still known
+           OR unixepoch(json_extract(credential, '$.ends_at')) * 1000 <= ?3)
+    ORDER BY state_at LIMIT ?2
+"""
 _OLD_GUESTS = """
     SELECT job_id FROM personal JOIN job USING (job_id) WHERE open IS NULL AND state_at < ?1 LIMIT ?2
 """
@@ -39,17 +45,22 @@ class Retention:
         self._execute("DELETE FROM poison WHERE received_at < ?", (now - POISON_KEEP_MS,))
         rules = self._ledger.rules
         oldest = now - rules.keep_history_ms
-        self._execute("DELETE FROM method WHERE known_at < ?", (oldest,))
         self._ledger.sequences.forget(oldest)
         self._execute("DELETE FROM erasure WHERE state_at < ? AND state IN ('erased', 'given_up')", (oldest,))
         guests = self._execute(_OLD_GUESTS, (now - rules.keep_personal_ms, _SLICE)).fetchall()
         for (job_id,) in guests:
             self._ledger.sealed.forget_fields(job_id)
-        jobs = self._execute(_OLD_JOBS, (oldest, _SLICE)).fetchall()
+        jobs = self._execute(_OLD_JOBS, (oldest, _SLICE, now)).fetchall()
         for job_id in jobs:
             self._execute("DELETE FROM attempt WHERE job_id = ?", job_id)
             self._ledger.sealed.forget_fields(*job_id)
             self._execute("DELETE FROM job WHERE job_id = ?", job_id)
+        # After the jobs: a card is given up only because its access method is known to be deleted.
+        self._execute(
+            """DELETE FROM method WHERE known_at < ?
+               AND NOT EXISTS (SELECT 1 FROM job WHERE job.access_method_id = method.access_method_id)""",
+            (oldest,),
+        )
         events = self._execute(_OLD_EVENTS, (oldest, _SLICE)).fetchall()
         for event_id in events:
             self._execute("DELETE FROM event WHERE event_id = ?", event_id)

@@ -23,7 +23,7 @@ _LEAD = 5
 
 _OF_JOB = "SELECT profile, scope, sequence, credential FROM job WHERE job_id = ?"
 _NUMBERS = """
-    SELECT scope, last, iif(used_at <= ?3, 0, unused) FROM sequence
+    SELECT scope, last, iif(used_at <= ?3, issued, met) FROM sequence
     WHERE profile = ?1 AND scope IN (SELECT value FROM json_each(?2))
 """
 _JOINED = """
@@ -31,21 +31,18 @@ _JOINED = """
                                       AND NOT json_extract(credential, '$.joins')
 """
 _SPEND = """
-    UPDATE sequence SET unused = iif(used_at <= ?4, 1, unused + 1), used_at = NULL
-    WHERE profile = ?1 AND scope IN (SELECT value FROM json_each(?2)) AND last >= ?3
+    UPDATE sequence SET begun = max(begun, ?3) WHERE profile = ?1 AND scope IN (SELECT value FROM json_each(?2))
 """
 _MET = """
-    UPDATE sequence SET used_at = ?4 WHERE profile = ?1 AND scope IN (SELECT value FROM json_each(?2)) AND last = ?3
+    UPDATE sequence SET met = iif(used_at <= ?5, issued, met), issued = ?3, used_at = ?4
+    WHERE profile = ?1 AND scope IN (SELECT value FROM json_each(?2)) AND ?3 >= ifnull(issued, met)
+"""
+_BEGUN_SINCE = """
+    SELECT 1 FROM sequence WHERE profile = ?1 AND scope IN (SELECT value FROM json_each(?2)) AND begun > ?3
 """
 _GIVE_BACK = """
     UPDATE sequence SET last = last - 1, shared = 1 -- a copy may have been given the one before
     WHERE profile = ?1 AND scope IN (SELECT value FROM json_each(?2)) AND last = ?3 AND NOT shared
-"""
-_BEGUN_SINCE = """
-    SELECT 1 FROM job
-    WHERE profile = ?1 AND sequence > ?3
-      AND EXISTS (SELECT 1 FROM json_each(job.scope) WHERE value IN (SELECT value FROM json_each(?2)))
-      AND EXISTS (SELECT 1 FROM attempt WHERE attempt.job_id = job.job_id AND what = 'intended')
 """
 _FORGET = "DELETE FROM sequence WHERE at < ? AND scope NOT LIKE 'entrance:%' RETURNING last"
 
@@ -71,28 +68,34 @@ class Sequences:
             (joined,) = self._execute(_JOINED, (job_id, profile, scope)).fetchone()
             if joined is not None:
                 self.mint(joined, now)
+        scopes = json.loads(scope)
         rows = self._execute(_NUMBERS, (profile, scope, now)).fetchall()
-        known = {name: (last, unused) for name, last, unused in rows}
-        highest = max((last for last, _ in known.values()), default=self._floor)
+        known = {name: (last, met) for name, last, met in rows}
+        lasts = {last for last, _ in known.values()}
+        highest = max(lasts, default=self._floor)
         joins = copies and bool(known)
         number = highest if joins else highest + 1
-        for name in json.loads(scope):
+        for name in scopes:
             self._execute(
-                """INSERT INTO sequence (profile, scope, last, unused, shared, at) VALUES (?, ?, ?, 0, ?, ?)
+                """INSERT INTO sequence (profile, scope, last, begun, met, shared, at)
+                   VALUES (?1, ?2, ?3, 0, ?3 - 1, ?4, ?5)
                    ON CONFLICT DO UPDATE SET last = excluded.last, shared = excluded.shared, at = excluded.at""",
                 (profile, name, number, joins, now),
             )
-        warning = None if joins else self._warning(known)
+        if copies:
+            is_certain = len(known) == len(scopes) and len(lasts) == 1
+            warning = None if is_certain else texts.problem("copy_uncertain")
+        else:
+            warning = self._warning(number, known)
         self._execute(
             "UPDATE job SET sequence = ?, scope = ?, warnings = ? WHERE job_id = ?",
             (number, scope, json.dumps([asdict(warning)]) if warning else None, job_id),
         )
 
-    def spend(self, job_id: int, now: int) -> None:
+    def spend(self, job_id: int) -> None:
         """A card is about to carry the job's number for the first time."""
-        profile, scope, sequence, credential = self._execute(_OF_JOB, (job_id,)).fetchone()
-        if not json.loads(credential)["joins"] and not self._was_spent(job_id):
-            self._execute(_SPEND, (profile, scope, sequence, now))
+        profile, scope, sequence, _ = self._execute(_OF_JOB, (job_id,)).fetchone()
+        self._execute(_SPEND, (profile, scope, sequence))
 
     def is_overtaken(self, job_id: int) -> bool:
         """Whether a newer card was begun while this job, given its number before, waited for its first one.
@@ -102,15 +105,12 @@ class Sequences:
         profile, scope, sequence, credential = self._execute(_OF_JOB, (job_id,)).fetchone()
         if json.loads(credential)["joins"] or self._was_spent(job_id):
             return False
-        last = max((last for _, last, _ in self._execute(_NUMBERS, (profile, scope, 0)).fetchall()), default=sequence)
-        if last == sequence:
-            return False
         return self._execute(_BEGUN_SINCE, (profile, scope, sequence)).fetchone() is not None
 
-    def issued(self, job_id: int, valid_from: int) -> None:
+    def issued(self, job_id: int, valid_from: int, now: int) -> None:
         """A card carries the number, and opens from `valid_from` on."""
         profile, scope, sequence, _ = self._execute(_OF_JOB, (job_id,)).fetchone()
-        self._execute(_MET, (profile, scope, sequence, valid_from + _IN_USE_AFTER_MS))
+        self._execute(_MET, (profile, scope, sequence, valid_from + _IN_USE_AFTER_MS, now))
 
     def take_back(self, job_id: int, *, is_other: bool = False) -> None:
         """The job ends, or is to be another card: a number that no card was ever given may be given again.
@@ -146,13 +146,14 @@ class Sequences:
         found = self._execute("SELECT 1 FROM attempt WHERE job_id = ? AND what = 'intended'", (job_id,)).fetchone()
         return found is not None
 
-    def _warning(self, known: dict[str, tuple[int, int]]) -> Problem | None:
+    def _warning(self, number: int, known: dict[str, tuple[int, int]]) -> Problem | None:
+        """What the desk should know of a new card that is far ahead of a lock."""
         if self._window is None or not known:
             return None
-        scope, unused = max(((name, unused) for name, (_, unused) in known.items()), key=lambda pair: pair[1])
-        if unused + 1 < self._window - self._window // _LEAD:
+        scope, ahead = max(((name, number - met) for name, (_, met) in known.items()), key=lambda pair: pair[1])
+        if ahead < self._window - max(1, self._window // _LEAD):
             return None
-        return texts.problem("sequence_window", unused=unused + 1, scope=scope.partition(":")[2], window=self._window)
+        return texts.problem("sequence_window", unused=ahead, scope=scope.partition(":")[2], window=self._window)
 
 
 def scope_of(entrances: Sequence[str], access_grant_ids: Sequence[str], access_method_id: str) -> str:

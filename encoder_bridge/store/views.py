@@ -71,8 +71,8 @@ class Views:
         return found
 
     def standing(self) -> dict[str, Job]:
-        """Every access method's newest open job."""
-        rows = self._execute(f"SELECT {COLUMNS} FROM job WHERE open ORDER BY job_id").fetchall()  # noqa: S608 - constant
+        """Every access method's open job that is on: not one that waits behind it."""
+        rows = self._execute(f"SELECT {COLUMNS} FROM job WHERE open ORDER BY job_id DESC").fetchall()  # noqa: S608 - constant
         return {job.access_method_id: job for job in map(to_job, rows)}
 
     def _read(self, where: str, *parameters: object) -> list[JobView]:

@@ -103,7 +103,9 @@ class Work:
         current = self._ledger.current(job, BEGUN | {State.WAITING_FOR_CARD})
         if current is None or (current.state is not State.WRITING and self._ledger.is_deleted(job.access_method_id)):
             return Verdict.OFF
-        if current.state is State.WAITING_FOR_CARD and current.expires_at <= now:
+        if current.state is not State.WRITING and current.expires_at <= now:
+            if current.state is State.UNSURE:  # what was begun in time is not finished after it
+                self._ledger.give_up(current, texts.problem("validity_past"), now)
             return Verdict.OFF
         uid = intent.card.uid if intent.card else None
         if current.state is not State.WRITING and uid is not None and self._cards.is_in_use(uid, job, now):
@@ -113,7 +115,7 @@ class Work:
             self._ledger.move(current, State.QUEUED, now, error=current.error)
             return Verdict.OFF
         if current.state is State.WAITING_FOR_CARD:
-            self._ledger.sequences.spend(job.job_id, now)
+            self._ledger.sequences.spend(job.job_id)
             self._pace.note(encoder, job.requester, now)
         self._execute(
             "UPDATE job SET intent = ?, encoder = ?, intended_at = ifnull(intended_at, ?) WHERE job_id = ?",
@@ -133,6 +135,7 @@ class Work:
         current = self._ledger.current(job, BEGUN | {State.WAITING_FOR_CARD})
         self._ledger.log(job, "issued" if current else "late_receipt", now, card=receipt.card, detail=receipt.note)
         if current is None:
+            self._cards.came_late(self._ledger.job(job.job_id), receipt, now)
             return False
         if current.state is State.WAITING_FOR_CARD:
             current = self._ledger.move(current, State.WRITING, now)
@@ -146,7 +149,7 @@ class Work:
                 job.job_id,
             ),
         )
-        self._ledger.sequences.issued(job.job_id, self._valid_from(job, now))
+        self._ledger.sequences.issued(job.job_id, self._valid_from(job, now), now)
         self._ledger.move(current, State.ISSUED, now)
         self._judge_successors(current, now)
         return True
@@ -190,7 +193,7 @@ class Work:
             blames: the driver broke on it.
         """
         if job.intent is not None:
-            self.doubt(job, problem, now, retry_at=retry_at)
+            self._look_again(job, problem, now, retry_at=retry_at)
             return
         current = self._ledger.current(job, {State.WAITING_FOR_CARD, State.WRITING})
         self._ledger.log(job, problem.type, now, detail=asdict(problem))
@@ -207,6 +210,18 @@ class Work:
             self._ledger.give_up(current, texts.problem("credential_deleted"), now)
         elif met:
             self._ledger.move(current, State.ISSUED_ELSEWHERE, now)
+
+    def _look_again(self, job: Job, problem: Problem, now: int, *, retry_at: int) -> None:
+        """A look at a card in doubt came to nothing: why it is in doubt is what people have to know."""
+        current = self._ledger.current(job, BEGUN)
+        self._ledger.log(job, problem.type, now, detail=asdict(problem))
+        if current is None:
+            return
+        self._execute("UPDATE job SET not_before = ?, place = ? WHERE job_id = ?", (retry_at, now, job.job_id))
+        if current.state is State.UNSURE:
+            self._ledger.restate(current, current.error)
+        else:
+            self._unsure(current, job.error or problem, now)
 
     def faults(self, job: Job) -> int:
         """How many attempts ended in doubt or with a driver that broke."""
