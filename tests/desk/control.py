@@ -54,6 +54,18 @@ class Control:
         (found,) = [each for each in self.get("/v1/encoders")["encoders"] if each["name"] == name]
         return found
 
+    def snapshot(self) -> list[str]:
+        """The lines of the events up to where all is told that stands."""
+        connection = _Connection(self._path)
+        try:
+            connection.request("GET", "/v1/events")
+            stream = connection.getresponse()
+            lines = [line.decode() for line in iter(stream.readline, b"event: snapshot\n")]
+        finally:
+            connection.close()
+        self.heard.append("".join(lines).encode())
+        return lines
+
     def _send(self, method: str, path: str, body: object) -> tuple[int, Any]:
         connection = _Connection(self._path)
         try:

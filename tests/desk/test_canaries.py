@@ -86,6 +86,7 @@ def ask_everything(desk: Lobby) -> None:
     """Every question that changes nothing; the answers are kept in `desk.control.heard`."""
     for path in ("/v1/health", "/v1/encoders", "/v1/jobs", "/v1/jobs/a", "/v1/jobs/b", "/v1/jobs/1"):
         desk.control.get(path)
+    assert desk.control.snapshot()
     desk.control.ask("job", access_method_id="a")
     desk.control.trigger({**stay("odd"), "credential": {**CREDENTIAL, GUEST: GUEST}})
     desk.control.ask("cancel", access_method_id=GUEST)
@@ -124,6 +125,7 @@ def test_no_canary_is_found_anywhere_in_a_guests_life_and_after_it(tmp_path: Pat
         desk.trigger(kiosk.sign(stay("f", credential=CREDENTIAL), verb="cancel").wrapped)  # refused
         desk.trigger({**stay("odd"), "credential": {**CREDENTIAL, "guest": GUEST}})  # refused
         desk.answer_of("d")
+        ask_everything(desk)
         assert search(store_of(desk)) == []
         desk.kill()
         assert search(store_of(desk)) == []
