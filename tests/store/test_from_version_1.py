@@ -130,10 +130,10 @@ def test_jobs_that_had_not_begun_are_made_with_all_their_contents(desk: Desk) ->
 def test_numbers_go_on_above_the_old_ones(desk: Desk) -> None:
     waited, queued = desk.claim("right"), desk.claim("right")
     assert waited.credential.sequence == 3, "it was told in that time"
-    assert queued.credential.sequence == 5
+    assert queued.credential.sequence == 4, "the next one of this door"
     desk.need("m5", credential=credential(entrances=["101"]))
     desk.need("m6", credential=credential(entrances=["202"]))
-    assert desk.claim("right").credential.sequence == 6
+    assert desk.claim("right").credential.sequence == 5
     assert desk.claim("right").credential.sequence == 5, "another door, and above all of that time"
 
 
@@ -141,7 +141,7 @@ def test_a_number_of_that_time_is_never_given_again(desk: Desk) -> None:
     desk.request("cancel", "m3")
     desk.request("cancel", "m4")
     desk.need("m5", credential=credential(entrances=["101"]))
-    assert desk.claim("right").credential.sequence == 5
+    assert desk.claim("right").credential.sequence == 4, "3 may have been told to an encoder"
 
 
 def test_a_job_of_that_time_that_moves_to_another_door_is_numbered_there(desk: Desk) -> None:
@@ -163,7 +163,7 @@ def test_another_card_is_asked_for_in_place_of_one_that_is_gone(desk: Desk) -> N
     desk.request("claim", "m2", encoder="right")
     given = desk.claim("right").credential
     assert (given.sequence, given.fields, given.data) == (
-        5,
+        4,
         {"guest": version_1.GUEST},
         {"track": version_1.SECRET},
     )

@@ -967,7 +967,8 @@ def test_personal_data_can_be_erased_without_touching_the_history(desk: Desk) ->
 
 
 def test_what_ended_90_days_ago_is_forgotten_and_what_is_open_is_not(desk: Desk) -> None:
-    desk.need("done", event_id="done", **with_secrets())
+    past = with_secrets()["credential"] | {"ends_at": iso(START + DAY)}
+    desk.need("done", event_id="done", credential=past)
     desk.issue(desk.begin())
     desk.need("open", event_id="open", expires_at=iso(START + 400 * DAY), **with_secrets())
     desk.need("unsure", event_id="unsure")
@@ -1109,13 +1110,13 @@ def test_a_cancellation_that_is_delivered_twice_does_not_cancel_the_next_need(de
     assert [job.state for job in desk.jobs()] == [State.CANCELLED, State.QUEUED]
 
 
-def test_a_cancellation_means_the_job_in_doubt_before_its_successor(desk: Desk) -> None:
+def test_a_cancellation_takes_off_the_job_in_doubt_and_its_successor(desk: Desk) -> None:
     desk.need("m1")
     desk.doubt(desk.begin())
     desk.need("m1")
     cancel = wire.Request(id="first", access_method_id="m1")
     desk.do(desk.store.requests.cancel, cancel, ReplyAddress(), desk.now)
-    assert [job.state for job in desk.jobs()] == [State.FAILED, State.QUEUED]
+    assert [job.state for job in desk.jobs()] == [State.FAILED, State.CANCELLED]
 
 
 def test_a_word_to_a_job_that_has_ended_says_so(desk: Desk) -> None:
