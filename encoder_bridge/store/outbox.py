@@ -42,4 +42,7 @@ class Outbox:
 
     def standing(self) -> dict[str, Job]:
         """Every access method's open job that is on: not one that waits behind it."""
-        return {job.access_method_id: job for job in self._ledger.jobs("WHERE open ORDER BY job_id DESC")}
+        standing: dict[str, Job] = {}
+        for job in self._ledger.jobs("WHERE open ORDER BY job_id"):
+            standing.setdefault(job.access_method_id, job)
+        return standing

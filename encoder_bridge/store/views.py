@@ -72,8 +72,11 @@ class Views:
 
     def standing(self) -> dict[str, Job]:
         """Every access method's open job that is on: not one that waits behind it."""
-        rows = self._execute(f"SELECT {COLUMNS} FROM job WHERE open ORDER BY job_id DESC").fetchall()  # noqa: S608 - constant
-        return {job.access_method_id: job for job in map(to_job, rows)}
+        rows = self._execute(f"SELECT {COLUMNS} FROM job WHERE open ORDER BY job_id").fetchall()  # noqa: S608 - constant
+        standing: dict[str, Job] = {}
+        for job in map(to_job, rows):
+            standing.setdefault(job.access_method_id, job)
+        return standing
 
     def _read(self, where: str, *parameters: object) -> list[JobView]:
         rows = self._execute(_JOBS + where, parameters).fetchall()

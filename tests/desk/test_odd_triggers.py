@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 from cards import read_cards
 
 from desk.conftest import OpenLobby
 from desk.lobby import Lobby, about, stay
+
+
+def in_minutes(minutes: int) -> str:
+    return (datetime.now(UTC) + timedelta(minutes=minutes)).isoformat()
 
 
 def room(desk: Lobby, uid: str) -> object:
@@ -29,11 +35,11 @@ def test_a_card_that_was_issued_elsewhere_is_not_made_here(lobby: OpenLobby) -> 
         desk.trigger(stay("a"))
         desk.asks("a")
         before, now = desk.plastics(), desk.now()
-        desk.told(about("a", "issued", occurred_at="2090-01-01T00:00:00Z"), status="accepted")
+        desk.told(about("a", "issued", occurred_at=in_minutes(30)), status="accepted")
         desk.reports("a", "encoder_bridge.job_issued_elsewhere")
         desk.shows(state="idle", after=now)
         desk.lay(desk.blank())  # what lies there now is the blank of whoever is next
-        assert desk.told(stay("a", occurred_at="2089-01-01T00:00:00Z"))["status"] == "stale"
+        assert desk.told(stay("a", occurred_at=in_minutes(20)))["status"] == "stale"
         assert desk.plastics() == before
         desk.lift()
 
@@ -97,7 +103,7 @@ def test_after_the_card_an_older_event_is_stale_one_without_a_time_is_held_and_a
         desk.told(stay("a", occurred_at="2020-01-01T00:00:00Z"), status="stale")
         assert desk.told(stay("a"), status="held")["error"]["type"] == "confirmation_required"
         assert desk.plastics() == before
-        desk.told(stay("a", room="next", occurred_at="2090-01-01T00:00:00Z"), status="accepted")
+        desk.told(stay("a", room="next", occurred_at=in_minutes(30)), status="accepted")
         desk.shows(prompt="place_card", effect="updates")
         desk.lay(card)
         desk.reports("a", "access_method.reissued")
