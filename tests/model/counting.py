@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from .reference import Known
@@ -23,14 +24,15 @@ class Numbers:
     of_job: dict[int, tuple[object, int]] = field(default_factory=dict)
     """Job to its number when its card was begun, and what that number counts for."""
 
-    def claimed(self, job: Known, number: int, open_jobs: set[int]) -> None:
+    def claimed(self, job: Known, number: int, open_jobs: Mapping[int, Known]) -> None:
         """An encoder takes a job, with this number."""
         places = _places(job)
         others = {
             each
             for place in places
             for other, each in self.given.get(place, {}).items()
-            if other != job.job_id and (other in open_jobs or other in self.begun.get(place, {}))
+            if other != job.job_id
+            and (other in self.begun.get(place, {}) or (other in open_jobs and place in _places(open_jobs[other])))
         }
         if job.joins and others and job.job_id not in self.given.get(places[0], {}):
             assert number in others, f"job {job.job_id} copies card {number}, and there is no such card: {others}"

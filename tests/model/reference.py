@@ -228,12 +228,16 @@ class Reference:
         is_older = need.at is not None and job.at is not None and need.at < job.at
         if not is_older:
             if need.contents is not None:
-                if need.contents != job.contents:
-                    job.is_handed_over = False
+                profile = need.contents.profile or self.default_profile
+                before = replace(job.contents, profile=None) if job.contents else None
+                if before != replace(need.contents, profile=None) or (job.profile or profile) != profile:
+                    job.is_handed_over, job.requester = False, need.requester
                 job.contents = need.contents
-                job.profile = need.contents.profile or self.default_profile or job.profile
+                job.profile = profile or job.profile
             if need.contents is not None or need.expires_at is not None:
                 job.expires_at = self.expiry(need, now)
+                if job.contents and job.contents.ends_at is not None:
+                    job.expires_at = min(job.expires_at, job.contents.ends_at)
             job.encoder = need.encoder or job.encoder
         job.profile = job.profile or (need.contents.profile if need.contents else None) or self.default_profile
         if need.at is not None:

@@ -399,3 +399,38 @@ def test_two_encoders_together_keep_to_their_requesters_limit(desk: Desk, world:
     assert not world.asked
     bridge.advance(61)
     assert asks_for(world, "right") == 2
+
+
+def test_a_card_in_doubt_is_nobody_elses_blank_and_is_not_to_be_blanked(desk: Desk, world: World) -> None:
+    bridge = desk(RULES)
+    need(bridge, "m1")
+    uid = torn(world, bridge, "left")
+    need(bridge, "m2", "gate")
+    errand = bridge.send(wire.Erase(id="x", encoder="attic", even_if_valid=True))
+    bridge.rest()
+    before = dict(vars(world.cards[uid]))
+    for encoder in ("right", "attic"):
+        world.lay(encoder, world.cards[uid])
+        bridge.advance(SERVED_S)
+    error = errand.result().error
+    assert error is not None
+    assert error.type == "card_in_use"
+    assert vars(world.cards[uid]) == before
+    assert world.touched[2] == set()
+
+
+def test_a_card_that_is_half_blanked_is_nobodys_blank(desk: Desk, world: World) -> None:
+    bridge = desk(RULES)
+    bridge.send(wire.Erase(id="x", encoder="left"))
+    bridge.rest()
+    uid = torn(world, bridge, "left")
+    need(bridge, "m2", "gate")
+    world.lay("right", world.cards[uid])
+    bridge.advance(SERVED_S)
+    assert world.touched[1] == set()
+    bridge.do(lambda: bridge.store.cards.give_up_erasure("left", bridge.clock()))
+    world.lay("right", None)
+    bridge.advance(SERVED_S)
+    world.lay("right", world.cards[uid])
+    bridge.advance(SERVED_S)
+    assert world.good(1) == [uid]

@@ -153,7 +153,7 @@ class Days(RuleBasedStateMachine):
                     assert encoder is not None
                     assert sequence is not None
                     self.reference.taken(job_id, encoder)
-                    open_jobs = {each.job_id for each in self.reference.jobs.values() if each.is_open}
+                    open_jobs = {each.job_id: each for each in self.reference.jobs.values() if each.is_open}
                     self.numbers.claimed(job, sequence, open_jobs)
                 case "intended":
                     assert encoder is not None
@@ -480,7 +480,7 @@ class Days(RuleBasedStateMachine):
     def meddle(self, encoder: str, which: int, is_lifted: bool, before: int) -> None:
         """Somebody lays down any card there is, or takes one off in the middle of it all."""
         self.bridge.spin(before)
-        cards = list(self.world.cards.values())
+        cards = sorted(self.world.cards.values(), key=lambda piece: (piece.is_whole, piece.is_blank))
         self.world.lay(encoder, None if is_lifted or not cards else cards[which % len(cards)])
 
     @rule(encoder=encoders, fault=st.sampled_from(FAULTS), before=rounds)
