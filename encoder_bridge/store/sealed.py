@@ -86,8 +86,11 @@ class Sealed:
         found = self._execute(f"SELECT {_TABLES[table]} FROM {table} WHERE job_id = ?", (job_id,)).fetchone()  # noqa: S608
         if found is None:
             return {}
-        opened = self._seal.open(base64.b64decode(found[0]), purpose=f"{table}/{job_id}")
-        values: dict[str, str] = json.loads(opened)
+        try:
+            opened = self._seal.open(base64.b64decode(found[0], validate=True), purpose=f"{table}/{job_id}")
+            values: dict[str, str] = json.loads(opened)
+        except ValueError as error:
+            raise Unreadable(f"What is kept for job {job_id} is damaged: send it again.") from error
         return values
 
     def _delete(self, table: str, job_id: int) -> None:

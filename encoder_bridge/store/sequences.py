@@ -41,7 +41,11 @@ _BEGUN_SINCE = """
     SELECT 1 FROM sequence WHERE profile = ?1 AND scope IN (SELECT value FROM json_each(?2)) AND begun > ?3
 """
 _GIVE_BACK = """
-    UPDATE sequence SET last = last - 1, shared = 1 -- a copy may have been given the one before
+    UPDATE sequence SET shared = 1, -- a copy may have been given the one before
+           last = max(begun, met, ifnull((
+               SELECT max(job.sequence) FROM job
+               WHERE open AND job.job_id != ?4 AND job.profile = ?1
+                 AND EXISTS (SELECT 1 FROM json_each(job.scope) WHERE value = sequence.scope)), 0))
     WHERE profile = ?1 AND scope IN (SELECT value FROM json_each(?2)) AND last = ?3 AND NOT shared
 """
 _FORGET = "DELETE FROM sequence WHERE at < ? AND scope NOT LIKE 'entrance:%' RETURNING last"
@@ -124,7 +128,7 @@ class Sequences:
         if sequence is None or (was_spent and not is_other):
             return
         if not was_spent and not json.loads(credential)["joins"]:
-            self._execute(_GIVE_BACK, (profile, scope, sequence))
+            self._execute(_GIVE_BACK, (profile, scope, sequence, job_id))
         self._execute("UPDATE job SET sequence = NULL, warnings = NULL WHERE job_id = ?", (job_id,))
 
     def forget(self, before: int) -> None:

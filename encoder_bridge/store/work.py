@@ -138,6 +138,7 @@ class Work:
             self._cards.came_late(self._ledger.job(job.job_id), receipt, now)
             return False
         if current.state is State.WAITING_FOR_CARD:
+            self._ledger.sequences.spend(job.job_id)
             current = self._ledger.move(current, State.WRITING, now)
         self._execute(
             "UPDATE job SET receipt = ?, issued_at = ?, card_uid = ?, warnings = ? WHERE job_id = ?",

@@ -569,3 +569,27 @@ def test_a_long_history_does_not_make_minting_slower(path: Path) -> None:
     scans = [plan for plan in planned.plans if plan.startswith("SCAN") and "json_each" not in plan]
     assert all("USING" in plan and "job_in_turn" in plan for plan in scans), scans
     desk.close()
+
+
+def test_a_suite_that_is_cancelled_leaves_the_copies_of_its_rooms_alone(desk: Desk) -> None:
+    for number in range(3):
+        made(desk, f"a{number}", "101")
+    for number in range(7):
+        made(desk, f"b{number}", "102")
+    desk.need("suite", credential=credential(entrances=["101", "102"]))
+    assert desk.claim().credential.sequence == 8
+    desk.request("cancel", "suite")
+    desk.need("copy", credential=credential(entrances=["101"], joins=True))
+    assert desk.claim().credential.sequence == 3
+    desk.need("next", credential=credential(entrances=["102"]))
+    assert desk.claim().credential.sequence == 8
+
+
+def test_a_copy_that_cannot_be_sure_says_so(desk: Desk) -> None:
+    desk.need("stranger", credential=credential(entrances=["101"], joins=True))
+    assert [warning.type for warning in desk.claim().job.warnings] == ["copy_uncertain"]
+    made(desk, "a", "102")
+    desk.need("sure", credential=credential(entrances=["102"], joins=True))
+    assert not desk.claim().job.warnings
+    desk.need("both", credential=credential(entrances=["101", "103"], joins=True))
+    assert [warning.type for warning in desk.claim().job.warnings] == ["copy_uncertain"]
