@@ -177,11 +177,37 @@ def test_a_clock_is_believed_in_no_other_way(tmp_path: Path, clock: str) -> None
 
 
 def test_a_signed_message_is_never_good_for_longer_than_its_id_is_remembered(tmp_path: Path) -> None:
-    signed = "[signing]\nwindow_s = 604800\n[privacy]\nkeep_history_days = 7\n"
+    signed = "[signing]\nwindow_s = 302400\n[privacy]\nkeep_history_days = 7\n"
     settings = load(written(tmp_path, SMALLEST + signed), {})
-    assert settings.signing.window_s <= settings.privacy.keep_history_days * 86_400
-    refusal(tmp_path, SMALLEST + signed.replace("604800", "604801"))
+    from_ahead_to_behind = 2 * settings.signing.window_s
+    assert from_ahead_to_behind <= settings.privacy.keep_history_days * 86_400
+    refusal(tmp_path, SMALLEST + signed.replace("302400", "302401"))
     refusal(tmp_path, SMALLEST + signed.replace("days = 7", "days = 6"))
+
+
+@pytest.mark.parametrize("kind", ["PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "OPENSSH PRIVATE KEY"])
+def test_a_private_key_in_place_of_a_public_one_is_refused_and_not_quoted(tmp_path: Path, kind: str) -> None:
+    pem = f"-----BEGIN {kind}-----\\ncanary\\n-----END {kind}-----\\n"
+    said = refusal(tmp_path, f'{SMALLEST}[requesters.pms]\nalgorithm = "ed25519"\npublic_key = "{pem}"\n')
+    assert said == (
+        f"{tmp_path}/encoder-bridge.toml: requesters.pms.public_key holds a private key, which stays with who signs: "
+        "give the public one, and have a new pair made."
+    )
+
+
+def test_a_private_key_is_refused_whatever_the_algorithm_and_from_the_environment(tmp_path: Path) -> None:
+    hmac = "[requesters.pms]\nalgorithm = 'hmac-sha256'\nkey_file = 'x'\n"
+    said = refusal(
+        tmp_path, SMALLEST + hmac, {"ENCODER_BRIDGE_REQUESTERS__PMS__PUBLIC_KEY": "-----BEGIN PRIVATE KEY-----\ncanary"}
+    )
+    assert said.startswith("ENCODER_BRIDGE_REQUESTERS__PMS__PUBLIC_KEY: requesters.pms.public_key holds a private key")
+    assert "canary" not in said
+
+
+def test_a_public_key_may_be_pem(tmp_path: Path) -> None:
+    pem = "-----BEGIN PUBLIC KEY-----\nx\n-----END PUBLIC KEY-----\n"
+    text = f"[requesters.pms]\nalgorithm = 'ed25519'\npublic_key = '''{pem}'''\n"
+    assert load(written(tmp_path, SMALLEST + text), {}).requesters["pms"].public_key == pem
 
 
 def test_keys_of_requesters_and_of_the_store_are_files_that_others_cannot_read(tmp_path: Path) -> None:
@@ -342,7 +368,7 @@ def test_the_store_lies_in_the_state_directory_or_beside_the_file(tmp_path: Path
             "[signing]\nrequired = true\n",
             "the configuration requires signatures without anybody to sign: add a table under requesters.",
         ),
-        ("[signing]\nwindow_s = 604801\n", "signing.window_s must be less than or equal to 604800."),
+        ("[signing]\nwindow_s = 302401\n", "signing.window_s must be less than or equal to 302400."),
         ("[signing]\nwindow_s = 0\n", "signing.window_s must be greater than or equal to 1."),
         ("[requesters.pms]\n", "requesters.pms.algorithm is missing: give 'ed25519' or 'hmac-sha256'."),
         ("[requesters.pms]\nalgorithm = 'rsa'\n", "requesters.pms.algorithm is none of its values: give 'ed25519'"),

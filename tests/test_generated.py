@@ -17,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 
 from encoder_bridge import plugins, texts, wire
 from encoder_bridge.config import Settings, load
-from encoder_bridge.config.model import (
+from encoder_bridge.config.tables import (
     TABLES,
     EncoderSettings,
     RequesterSettings,
@@ -139,7 +139,7 @@ def test_the_example_fits_the_schema(tmp_path: Path, with_comments: bool) -> Non
         {"secrets": {"a b": "x"}},
         {"jobs": {"card_wait_s": 0}},
         {"clock": "perhaps"},
-        {"signing": {"window_s": 604_801}},
+        {"signing": {"window_s": 302_401}},
         {"routes": [{"encoders": []}]},
         {"routes": [{"entrances": ["1*"]}]},
         {"requesters": {"a b": {"algorithm": "ed25519", "public_key": "x"}}},

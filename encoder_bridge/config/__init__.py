@@ -10,8 +10,9 @@ from pydantic import ValidationError
 
 from encoder_bridge.config.complaints import complain
 from encoder_bridge.config.masking import masked
-from encoder_bridge.config.model import EncoderSettings, JobsSettings, LogSettings, MqttSettings, Settings
+from encoder_bridge.config.model import Settings
 from encoder_bridge.config.sources import gather
+from encoder_bridge.config.tables import EncoderSettings, JobsSettings, LogSettings, MqttSettings
 from encoder_bridge.errors import ConfigError
 
 __all__ = ["EncoderSettings", "JobsSettings", "LogSettings", "MqttSettings", "Settings", "load", "masked"]

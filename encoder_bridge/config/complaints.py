@@ -7,8 +7,9 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from encoder_bridge.config.model import TABLES, EncoderSettings, RequesterSettings, RouteSettings, Settings
+from encoder_bridge.config.model import Settings
 from encoder_bridge.config.sources import Sources
+from encoder_bridge.config.tables import TABLES, EncoderSettings, RequesterSettings, RouteSettings
 from encoder_bridge.errors import ConfigError
 
 _MEANT = {

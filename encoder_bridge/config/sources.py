@@ -19,7 +19,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from encoder_bridge.config.model import TABLES, Settings
+from encoder_bridge.config.model import Settings
+from encoder_bridge.config.tables import TABLES
 from encoder_bridge.config.values import Untyped
 from encoder_bridge.errors import ConfigError
 

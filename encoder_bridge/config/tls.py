@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 
-from encoder_bridge.config.model import MqttSettings
+from encoder_bridge.config.tables import MqttSettings
 from encoder_bridge.errors import ConfigError
 
 

@@ -89,6 +89,12 @@ def _filter(text: str) -> str:
     return text
 
 
+def _public_key(text: str) -> str:
+    if "PRIVATE KEY" in text:
+        refuse("holds a private key, which stays with who signs: give the public one, and have a new pair made")
+    return text
+
+
 def _beside_the_file(path: Path, info: ValidationInfo) -> Path:
     if not path.name:
         refuse("names no file")
@@ -106,6 +112,7 @@ ZoneName = Annotated[str, AfterValidator(_zone)]
 Host = Annotated[str, AfterValidator(_host)]
 TopicBase = Annotated[str, AfterValidator(_base)]
 TopicFilter = Annotated[str, AfterValidator(_filter)]
+PublicKey = Annotated[str, AfterValidator(_public_key)]
 ClientId = Annotated[str, StringConstraints(max_length=128, pattern=r"^[^\x00-\x1f\x7f/+#]*$")]
 File = Annotated[Path, AfterValidator(_beside_the_file)]
 """A path; a relative one starts at the configuration's folder."""

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from encoder_bridge.config import Settings
-from encoder_bridge.config.model import (
+from encoder_bridge.config.tables import (
     ControlSettings,
     EncoderSettings,
     JobsSettings,
