@@ -20,6 +20,7 @@ from encoder_bridge.store import Rules
 
 from .bridge import HAND_OVER_S, KINDS, START, Bridge
 from .plastic import World
+from .truth import Truth
 
 RULES = Rules(
     encoders=KINDS,
@@ -434,3 +435,32 @@ def test_a_card_that_is_half_blanked_is_nobodys_blank(desk: Desk, world: World) 
     world.lay("right", world.cards[uid])
     bridge.advance(SERVED_S)
     assert world.good(1) == [uid]
+
+
+@pytest.mark.parametrize("card", ["gone", "destroyed"])
+def test_a_card_that_may_be_good_is_named_in_every_report_until_it_is_destroyed(
+    desk: Desk, world: World, card: str
+) -> None:
+    bridge = desk(RULES)
+    world.faults["left"].append("lost reply")
+    need(bridge, "m1")
+    uid = served(world, bridge, "left")
+    truth = Truth()
+    for event in events(bridge):
+        truth.hear(event)
+    mark = world.cards[uid].mark
+    assert mark is not None
+    assert truth.possible == {uid: {mark}}
+    resolve(bridge, "m1", card)
+    truth.hear(events(bridge)[-1])
+    assert (truth.possible, truth.destroyed) == (({uid: {mark}}, set()) if card == "gone" else ({}, {uid}))
+
+
+def test_nobody_is_asked_for_a_card_that_came_too_late(desk: Desk, world: World) -> None:
+    bridge = desk(RULES)
+    need(bridge, "m1", expires_at=iso(START + 30_000))
+    bridge.advance(29)
+    assert asks_for(world, "left") == 1
+    bridge.advance(2)
+    assert states(bridge) == [State.EXPIRED]
+    assert not world.asked

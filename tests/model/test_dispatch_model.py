@@ -509,6 +509,9 @@ class Days(RuleBasedStateMachine):
             job = self.reference.jobs[wanted.job] if wanted.job else None
             is_old = job and (job.taken_by != encoder or job.state not in {"waiting_for_card", "unsure"})
             assert not is_old, f"{encoder} still asks for job {wanted.job}"
+        for job in self.reference.jobs.values():
+            is_over = job.state in NOT_BEGUN and job.expires_at <= self.bridge.clock()
+            assert not is_over, f"job {job.job_id} is {job.state} and out of time"
         rows = self.bridge.connection.execute("SELECT encoder FROM erasure WHERE state = 'erasing'").fetchall()
         assert {name for (name,) in rows} <= self.world.erasing, "nobody blanks what is said to be under way"
         in_hand = self.in_hand()
