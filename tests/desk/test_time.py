@@ -49,7 +49,7 @@ def test_while_the_clock_is_not_set_nothing_is_written_or_acknowledged_and_the_d
 
 def test_what_has_expired_is_never_written(lobby: OpenLobby) -> None:
     with lobby() as desk:
-        soon = (datetime.now(UTC) + timedelta(seconds=3)).isoformat()
+        soon = (datetime.now(UTC) + timedelta(seconds=4)).isoformat()
         window = {"profile": "guest", "starts_at": "2026-01-02T14:00:00Z", "ends_at": soon}
         desk.told(stay("a", credential=window), status="accepted")
         desk.asks("a")
