@@ -5,13 +5,14 @@ from __future__ import annotations
 import ast
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
-from encoder_bridge import texts
+from encoder_bridge import texts, wire
 from encoder_bridge.driver import Prompt
 from encoder_bridge.model import Problem
 
@@ -43,6 +44,10 @@ SCAN_AND_ASSIGN_ERRORS = (
     "no_credential_on_encoder",
     "uncategorized_error",
 )
+OF_RESOLVE = {f"card_{said}" for said in get_args(wire.Resolve.model_fields["card"].annotation)}
+"""Told in the word that a person chose."""
+OF_HTTP = {"content_type_refused", "method_not_allowed", "origin_refused", "store_error", "unknown_path"}
+"""Told to a program that uses the control channel wrongly, or without a store: there is nothing for a clerk in it."""
 TORN_OR_IN_DOUBT = (
     "action_attempt_expired",
     "encoder_communication_timeout",
@@ -117,15 +122,24 @@ TYPED_ERRORS = typed_errors(path.read_text() for path in modules())
 def types_in(source: str) -> set[str]:
     """Every error type that a module names: beside `type` or `error_type`, or first in an error that is told by it.
 
-    A name that stands in such a place counts with everything that its function lets it be.
+    A name that stands in such a place counts with everything that its function lets it be; what is handed to a function
+    of the module as its `error_type` counts as well.
     """
     tree = ast.parse(source)
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
-    return {text for scope in (tree, *functions) for text in _types_in_scope(scope)} - NOT_SHOWN
+    takers = {name: place for function in functions for name, place in _takes(function)}
+    return {text for scope in (tree, *functions) for text in _types_in_scope(scope, takers)} - NOT_SHOWN
 
 
-def _types_in_scope(scope: ast.AST) -> Iterator[str]:
-    places = [place for node in ast.walk(scope) if isinstance(node, ast.Call) for place in _places(node)]
+def _takes(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[tuple[str, int]]:
+    """The function's name, and which argument is an error type, counted as a caller counts them."""
+    names = [argument.arg for argument in (*function.args.posonlyargs, *function.args.args)]
+    if "error_type" in names:
+        yield function.name, names.index("error_type") - (names[0] in {"self", "cls"})
+
+
+def _types_in_scope(scope: ast.AST, takers: Mapping[str, int]) -> Iterator[str]:
+    places = [place for node in ast.walk(scope) if isinstance(node, ast.Call) for place in _places(node, takers)]
     names = {node.id for place in places for node in _results(place) if isinstance(node, ast.Name)} | {"error_type"}
     for node in ast.walk(scope):
         if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
@@ -137,9 +151,12 @@ def _types_in_scope(scope: ast.AST) -> Iterator[str]:
                 yield node.value
 
 
-def _places(call: ast.Call) -> Iterator[ast.expr]:
+def _places(call: ast.Call, takers: Mapping[str, int]) -> Iterator[ast.expr]:
     yield from (keyword.value for keyword in call.keywords if keyword.arg in {"type", "error_type"})
     func = call.func
+    name = func.id if isinstance(func, ast.Name) else func.attr if isinstance(func, ast.Attribute) else ""
+    if name in takers:
+        yield from call.args[takers[name] :][:1]
     told = isinstance(func, ast.Name) and func.id in TYPED_ERRORS | {"problem"}
     if isinstance(func, ast.Attribute):
         of_texts = isinstance(func.value, ast.Name) and func.value.id == "texts"
@@ -171,7 +188,13 @@ def _assigned(target: ast.expr, value: ast.expr, names: set[str]) -> Iterator[as
 def test_every_error_type_in_the_source_has_texts() -> None:
     found = {(type_, str(path.relative_to(ROOT))) for path in modules() for type_ in types_in(path.read_text())}
     assert len({type_ for type_, _ in found}) > 30
-    assert not {(type_, where) for type_, where in found if type_ not in texts.KNOWN}
+    assert not {(type_, where) for type_, where in found if type_ not in texts.KNOWN | OF_HTTP}
+    assert {type_ for type_, where in found if where.endswith("control/server.py")} >= OF_HTTP
+
+
+def test_every_error_type_that_has_texts_is_one_of_seams_or_is_told_somewhere() -> None:
+    told = {type_ for path in modules() for type_ in types_in(path.read_text())}
+    assert not texts.KNOWN - told - OF_RESOLVE - set(ENCODE_ERRORS) - set(SCAN_AND_ASSIGN_ERRORS)
 
 
 @pytest.mark.parametrize(
@@ -190,6 +213,8 @@ def test_every_error_type_in_the_source_has_texts() -> None:
         "def f():\n    kind = 'other' if a else 'new'\n    raise MalformedMessage(kind, 'x')",
         "self.error_type = 'new'",
         "Problem(type=word or 'new', message='x')",
+        "def refused(request, error_type): ...\nrefused(request, 'new')",
+        "class A:\n    def _refused(self, request, error_type): ...\n    def f(self): self._refused(request, 'new')",
     ],
 )
 def test_a_type_that_is_added_to_the_source_is_found(source: str) -> None:
@@ -327,6 +352,8 @@ def test_effects_and_what_is_not_enforced_have_their_sentences() -> None:
     assert set(DATA["effects"]) == {"replaces_earlier_cards", "joins_earlier_cards", "updates"}
     assert set(DATA["not_enforced"]) == {"card_in_use", "lift"}
     assert texts.effect("joins_earlier_cards") == "Other cards keep working."
+    for others_die in "replaces_earlier_cards", "updates":
+        assert re.search(r" stop working when (this one|it) is first used\.$", texts.effect(others_die))
     assert texts.not_enforced("lift").startswith("This encoder cannot tell when a card is lifted")
 
 

@@ -108,14 +108,18 @@ class SimulatedEncoder:
         return Receipt(evidence=Evidence.READ_BACK, card=card, note=note(image))
 
     async def erase(self, desk: Desk, resume: Intent | None = None) -> Receipt:
-        """See `Eraser`.  A card that some other system wrote is refused."""
+        """See `Eraser`.  A card that some other system wrote is refused as `card_not_made_here`."""
         async with self._call(desk, resume=resume) as call:
             with self._bench.stock.plastic(await self._uid(call, made=True)) as plastic:
                 identify(plastic, BLOCK)
                 card, content = self._named(plastic), plastic.read()
                 blank = padded(b"", plastic)
                 if not codec.made_here(content):
-                    raise CardRejected("This card was not made here: lay down one that was.", raw="foreign_content")
+                    raise CardRejected(
+                        "This card was not made here: lay down one that was.",
+                        raw="foreign_content",
+                        error_type="card_not_made_here",
+                    )
                 if resume is None or content != blank:
                     await self._write(call, card, plastic, note(blank))
             call.done = True

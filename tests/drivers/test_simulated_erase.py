@@ -31,6 +31,18 @@ def test_a_card_that_was_not_made_here_or_is_locked_is_refused(tmp_path: Path, c
     asyncio.run(run())
 
 
+def test_a_card_that_another_system_wrote_is_refused_as_such(tmp_path: Path) -> None:
+    async def run() -> None:
+        stock = Stock.open(tmp_path)
+        stock.lay("simulated", stock.add(content=b"somebody else's!"))
+        async with opened(tmp_path, clerk="absent", cards=1) as device:
+            with pytest.raises(CardRejected) as refused:
+                await device.erase(PaperDesk())
+        assert refused.value.error_type == "card_not_made_here"
+
+    asyncio.run(run())
+
+
 @pytest.mark.parametrize("uids", ["fixed", "random"])
 def test_a_veto_passes_and_leaves_the_card_as_it_was(tmp_path: Path, uids: str) -> None:
     veto = Withdrawn("This card is still wanted.")
