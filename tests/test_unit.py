@@ -58,6 +58,12 @@ def test_the_service_tells_systemd_when_it_is_ready_and_that_it_lives() -> None:
     assert "StateDirectoryMode=0700" in lines
 
 
+def test_no_core_file_and_no_other_user_gets_what_the_service_knows() -> None:
+    lines = UNIT.read_text().splitlines()
+    assert "LimitCORE=0" in lines
+    assert "UMask=0077" in lines
+
+
 def test_the_kernel_may_be_asked_about_the_clock_which_nobody_may_set() -> None:
     lines = UNIT.read_text().splitlines()
     filters = [line for line in lines if line.startswith("SystemCallFilter=")]
