@@ -48,6 +48,9 @@ _GIVE_BACK = """
                  AND EXISTS (SELECT 1 FROM json_each(job.scope) WHERE value = sequence.scope)), 0))
     WHERE profile = ?1 AND scope IN (SELECT value FROM json_each(?2)) AND last = ?3 AND NOT shared
 """
+_NEVER_BEGUN = """
+    DELETE FROM sequence WHERE profile = ?1 AND scope IN (SELECT value FROM json_each(?2)) AND begun = 0 AND last <= met
+"""
 _FORGET = "DELETE FROM sequence WHERE at < ? AND scope NOT LIKE 'entrance:%' RETURNING last"
 
 
@@ -102,12 +105,12 @@ class Sequences:
         self._execute(_SPEND, (profile, scope, sequence))
 
     def is_overtaken(self, job_id: int) -> bool:
-        """Whether a newer card was begun while this job, given its number before, waited for its first one.
+        """Whether a newer card was begun while this job, given its number before, waits for a card.
 
         Its lock would take the card for an old one.
         """
         profile, scope, sequence, credential = self._execute(_OF_JOB, (job_id,)).fetchone()
-        if json.loads(credential)["joins"] or self._was_spent(job_id):
+        if json.loads(credential)["joins"]:
             return False
         return self._execute(_BEGUN_SINCE, (profile, scope, sequence)).fetchone() is not None
 
@@ -129,6 +132,7 @@ class Sequences:
             return
         if not was_spent and not json.loads(credential)["joins"]:
             self._execute(_GIVE_BACK, (profile, scope, sequence, job_id))
+            self._execute(_NEVER_BEGUN, (profile, scope))  # there is nothing that a copy could join
         self._execute("UPDATE job SET sequence = NULL, warnings = NULL WHERE job_id = ?", (job_id,))
 
     def forget(self, before: int) -> None:

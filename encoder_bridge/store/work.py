@@ -163,6 +163,7 @@ class Work:
         current = self._ledger.current(job, BEGUN | {State.WAITING_FOR_CARD})
         self._ledger.log(job, "failed", now, detail=asdict(problem))
         if current:
+            self._execute("UPDATE job SET intent = NULL WHERE job_id = ?", (job.job_id,))  # that card is as it was
             self._ledger.move(current, State.FAILED, now, error=problem)
 
     def doubt(self, job: Job, problem: Problem, now: int, *, retry_at: int) -> None:

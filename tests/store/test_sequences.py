@@ -490,7 +490,7 @@ def test_a_job_is_overtaken_at_one_of_its_doors_and_not_at_another_ones(desk: De
     assert not desk.intend(suite, "left", plastic(1))
 
 
-def test_a_copy_and_a_card_that_was_begun_before_are_never_overtaken(desk: Desk) -> None:
+def test_a_copy_is_never_overtaken_and_a_card_that_was_refused_is(desk: Desk) -> None:
     made(desk, "m1", "101")
     key(desk, "copy", "101", joins=True)
     key(desk, "m3", "101")
@@ -503,7 +503,8 @@ def test_a_copy_and_a_card_that_was_begun_before_are_never_overtaken(desk: Desk)
     assert again.job_id == new.job_id
     desk.issue(copy)
     desk.begin("left", plastic(4))
-    assert desk.intend(again, "right", plastic(3))
+    assert not desk.intend(again, "right", plastic(3))
+    assert desk.claim("right").credential.sequence == 4
 
 
 def test_two_encoders_that_claim_at_the_same_moment_get_two_numbers(path: Path) -> None:
@@ -593,3 +594,23 @@ def test_a_copy_that_cannot_be_sure_says_so(desk: Desk) -> None:
     assert not desk.claim().job.warnings
     desk.need("both", credential=credential(entrances=["101", "103"], joins=True))
     assert [warning.type for warning in desk.claim().job.warnings] == ["copy_uncertain"]
+
+
+def test_a_copy_of_a_card_that_was_never_begun_says_that_it_is_not_sure(desk: Desk) -> None:
+    desk.need("first", credential=credential(entrances=["101"]))
+    assert desk.claim().credential.sequence == 1
+    desk.request("cancel", "first")
+    desk.need("copy", credential=credential(entrances=["101"], joins=True))
+    copy = desk.claim()
+    assert copy.credential.sequence == 1
+    assert [warning.type for warning in copy.job.warnings] == ["copy_uncertain"]
+
+
+def test_a_card_that_was_refused_and_overtaken_gets_another_number(desk: Desk) -> None:
+    desk.need("m1", credential=credential(entrances=["101"]))
+    desk.requeue(desk.begin(card=plastic(1)), yields=True)
+    waiting = desk.claim("left").job
+    made(desk, "m2", "101")
+    assert waiting.sequence == 1
+    assert not desk.intend(waiting, card=plastic(3))
+    assert desk.claim().credential.sequence == 3
