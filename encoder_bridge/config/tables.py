@@ -131,7 +131,7 @@ class SigningSettings(Table):
     required: bool = False
     """Refuse whatever arrives over MQTT without the signature of one of `requesters`."""
     window_s: Annotated[int, Field(ge=1, le=302_400)] = 86_400
-    """Seconds for which a signed message is good; within them a repetition is recognised by its id."""
+    """Seconds that a message may have been signed before, or after, the desk's now; a repetition is known by its id."""
 
 
 class RequesterSettings(Table):
@@ -173,7 +173,8 @@ class PrivacySettings(Table):
     keep_personal_days: Annotated[int, Field(ge=0, le=3650)] = 30
     """Days after the end of a job for which guests' data is kept."""
     keep_history_days: Annotated[int, Field(ge=7, le=3650)] = 90
-    """Days for which ended jobs, their attempts and the ids of messages are kept."""
+    """Days for which ended jobs, their attempts and the ids of messages are kept; the job of a card that still opens
+    doors is kept for longer."""
 
 
 class EncoderSettings(Table):
