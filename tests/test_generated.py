@@ -24,6 +24,7 @@ from encoder_bridge.config.tables import (
     RouteSettings,
 )
 from encoder_bridge.intake import REQUESTS
+from encoder_bridge.reports import CARD_EVENTS, EVENT_TYPES
 from encoder_bridge.signatures import Requester, Signatures
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -195,9 +196,17 @@ def examples_of(message: str) -> list[dict[str, Any]]:
 def test_every_error_type_that_is_told_is_explained() -> None:
     page = (ROOT / "docs" / "mqtt.md").read_text()
     explained = set(re.findall(r"`([a-z_]+)`", page))
-    # Of control planes, in the log alone, in a driver's mouth, or at the command line.
-    not_over_mqtt = {"card_not_made_here", "contents_too_large", "credential_not_found", "nobody_listens"}
-    not_over_mqtt |= {"other_card", "unknown_requester"}
-    assert texts.KNOWN - not_over_mqtt <= explained
+    of_control_planes = {"credential_not_found"}
+    assert texts.KNOWN - of_control_planes <= explained
     assert set(get_args(wire.Status)) <= explained
     assert set(REQUESTS) <= explained
+
+
+def test_every_event_that_is_told_is_explained() -> None:
+    events = (ROOT / "docs" / "mqtt.md").read_text().partition("\n## Events\n")[2].partition("\n## ")[0]
+    explained = set()
+    for row in re.findall(r"^\| (`(?!event/)[a-z].*?`) \|", events, re.MULTILINE):
+        names = re.findall(r"`([a-z_.]+)`", row)
+        space = names[0].partition(".")[0]
+        explained |= {space + name if name.startswith(".") else name for name in names}
+    assert explained == {*EVENT_TYPES, *CARD_EVENTS}

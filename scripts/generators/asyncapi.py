@@ -17,9 +17,9 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from encoder_bridge import __version__, wire
+from encoder_bridge import __version__, texts, wire
 from encoder_bridge.intake import REQUESTS
-from encoder_bridge.reports import CARD_ERASED, CARD_UNSURE, EVENT_TYPES
+from encoder_bridge.reports import CARD_ERASED, CARD_EVENTS, CARD_NOT_WANTED, EVENT_TYPES
 from encoder_bridge.signatures import Signature, signed_bytes
 from encoder_bridge.topics import Topics
 
@@ -47,10 +47,10 @@ _OUTGOING: tuple[type[BaseModel], ...] = (
     wire.Info,
 )
 _PARTS: tuple[type[BaseModel], ...] = (wire.CredentialBlock, wire.Problem, wire.CardBody, wire.MadeHere)
-_REPORTS = {**dict.fromkeys(EVENT_TYPES, "Report"), CARD_ERASED: "CardReport", CARD_UNSURE: "CardReport"}
+_REPORTS: dict[str, str] = {**dict.fromkeys(EVENT_TYPES, "Report"), **dict.fromkeys(CARD_EVENTS, "CardReport")}
 """Event type to the message that tells of it."""
 _PURPOSES = {
-    "cancel": "Take a job off; one in doubt is given up.",
+    "cancel": "Take off all open jobs of an access method but one that is being written; one in doubt is given up.",
     "confirm": "Let a job go although a card was issued before.",
     "retry": "Try again now, or once more from the start where the job ended without a card.",
     "resolve": "End a job in doubt whose card will not come back.",
@@ -181,7 +181,7 @@ _EXAMPLES: dict[str, list[tuple[str, Table]]] = {
             {
                 "event_id": "5f0c2f6e-0c4e-5d7d-8f3b-2d7b7a1f9c22",
                 "event_type": CARD_ERASED,
-                "event_description": "The card was blanked; what it carried it carries no more.",
+                "event_description": CARD_EVENTS[CARD_ERASED],
                 "created_at": _MOMENT,
                 "occurred_at": _MOMENT,
                 "encoder": "desk-1",
@@ -189,7 +189,26 @@ _EXAMPLES: dict[str, list[tuple[str, Table]]] = {
                 "access_method_id": _METHOD,
                 "evidence": "read_back",
             },
-        )
+        ),
+        (
+            "finished after its job had ended otherwise",
+            {
+                "event_id": "8a3f0d51-2a7e-5b0c-9d61-4c1de2b7a933",
+                "event_type": CARD_NOT_WANTED,
+                "event_description": CARD_EVENTS[CARD_NOT_WANTED],
+                "created_at": _MOMENT,
+                "occurred_at": _MOMENT,
+                "encoder": "desk-1",
+                "card": {"technology": "simulated", "uid": _UID},
+                "access_method_id": _METHOD,
+                "evidence": "read_back",
+                "error": {
+                    "type": "late_receipt",
+                    "message": texts.log("late_receipt"),
+                    "clerk": texts.clerk("late_receipt"),
+                },
+            },
+        ),
     ],
     "JobState": [
         (
@@ -293,7 +312,7 @@ def _channels() -> Table:
         ),
         "info": _channel(_TOPICS.info, "Info", "Retained: who answers here."),
         "availability": _channel(_TOPICS.availability, "Availability", "Retained, and the last will."),
-        "job": _channel(_TOPICS.job("{access_method_id}"), "JobState", "Retained: where the newest job stands."),
+        "job": _channel(_TOPICS.job("{access_method_id}"), "JobState", "Retained: where the job that is on stands."),
         "encoder": _channel(_TOPICS.encoder("{encoder}"), "EncoderState", "Retained: what an encoder is doing."),
         "response.trigger": _channel(_TOPICS.response("trigger"), "Response", "Answers that name no address."),
     }

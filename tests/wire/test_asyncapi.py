@@ -15,7 +15,7 @@ from rigs.tap import Heard, Tap
 
 from encoder_bridge import signatures, wire
 from encoder_bridge.intake import REQUESTS
-from encoder_bridge.reports import CARD_ERASED, CARD_UNSURE, EVENT_TYPES
+from encoder_bridge.reports import CARD_EVENTS, EVENT_TYPES
 
 from .front_desk import REQUIRED, FrontDesk, need
 
@@ -63,8 +63,10 @@ def test_every_verb_and_every_event_has_its_channels() -> None:
     channels = DOCUMENT["channels"]
     assert {name for name in channels if name.startswith("request.")} == {f"request.{verb}" for verb in REQUESTS}
     assert {name for name in channels if name.startswith("event.")} == {
-        f"event.{kind}" for kind in (*EVENT_TYPES, CARD_ERASED, CARD_UNSURE)
+        f"event.{kind}" for kind in (*EVENT_TYPES, *CARD_EVENTS)
     }
+    for kind in CARD_EVENTS:
+        assert set(channels[f"event.{kind}"]["messages"]) == {"CardReport"}
 
 
 def test_the_signed_example_can_be_checked_and_holds_a_request() -> None:
