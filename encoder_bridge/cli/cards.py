@@ -127,7 +127,13 @@ def _card(body: Mapping[str, Any], zone: tzinfo) -> Iterator[str]:
     valid = "valid" if made["is_valid"] else "not valid any more"
     if made["is_deleted"]:
         valid = "deleted since"
-    yield printable(f"Made here {moment(made['issued_at'], zone)} for {made['access_method_id']}, {valid}.")
+    when = moment(made["issued_at"], zone)
+    if made["is_certain"]:
+        yield printable(f"Made here {when} for {made['access_method_id']}, {valid}.")
+    else:
+        yield printable(
+            f"Begun here for {made['access_method_id']}, given up {when}: it may carry it. Erase it or use it."
+        )
     for name, key in (("From", "starts_at"), ("Until", "ends_at")):
         if made.get(key):
             yield f"  {name} {moment(made[key], zone)}"

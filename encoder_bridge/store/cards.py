@@ -20,7 +20,7 @@ _TO_BE_LOOKED_AT = """
     SELECT 1 FROM erasure WHERE erasure_id IS NOT ?3 AND state IN ('erasing', 'unsure') AND card_uid = ?2
 """
 _LAST_ISSUED_ON = """
-    SELECT access_method_id, ifnull(issued_at, state_at), credential,
+    SELECT access_method_id, ifnull(issued_at, state_at), state = 'issued', credential,
            (SELECT operator FROM attempt WHERE attempt.job_id = job.job_id AND what = 'issued' LIMIT 1)
     FROM job WHERE card_uid = ? ORDER BY ifnull(issued_at, state_at) DESC, job_id DESC LIMIT 1
 """
@@ -46,7 +46,7 @@ class Cards:
         found = self._execute(_LAST_ISSUED_ON, (uid,)).fetchone() if uid is not None else None
         if found is None:
             return None
-        access_method_id, issued_at, text, operator = found
+        access_method_id, issued_at, is_issued, text, operator = found
         credential = json.loads(text)
         is_deleted = self._ledger.is_deleted(access_method_id)
         ends_at = credential["ends_at"]
@@ -58,6 +58,7 @@ class Cards:
             entrances=credential["entrances"],
             is_deleted=is_deleted,
             is_valid=not is_deleted and (ends_at is None or to_ms(datetime.fromisoformat(ends_at)) > now),
+            is_certain=bool(is_issued),
             operator=operator,
         )
 
@@ -70,7 +71,9 @@ class Cards:
         if self._execute(_TO_BE_LOOKED_AT, (job.job_id, uid, None)).fetchone():
             return True
         made = self.made_here(uid, now)
-        return made is not None and made.is_valid and made.access_method_id != job.access_method_id
+        if made is None or not made.is_certain:  # of what was given up in doubt, to be overwritten is the best end
+            return False
+        return made.is_valid and made.access_method_id != job.access_method_id
 
     def came_late(self, job: Job, receipt: Receipt, now: int) -> None:
         """A card carries a credential although its job ended without one, or with another: the world is told."""
@@ -124,7 +127,7 @@ class Cards:
             self._execute("UPDATE erasure SET intent = ? WHERE erasure_id = ?", (to_json(intent), known))
             return Erasure(erasure_id=resumes.erasure_id, intent=intent)
         made = self.made_here(uid, now)
-        if made and made.is_valid and not even_if_valid:
+        if made and made.is_valid and made.is_certain and not even_if_valid:
             return texts.problem("card_still_valid")
         (erasure_id,) = self._execute(
             """INSERT INTO erasure (state, encoder, card_uid, access_method_id, intent, requester, operator,

@@ -145,6 +145,9 @@ class Ledger:
             "UPDATE job SET state = ?, state_at = ?, error = ?, open = ? WHERE job_id = ?",
             (to, now, to_json(error), None if ended else 1, job.job_id),
         )
+        if job.state is State.UNSURE and to is State.FAILED:  # wherever it is, it may carry the credential
+            uid = job.intent.card.uid if job.intent and job.intent.card else None
+            self.execute("UPDATE job SET card_uid = ? WHERE job_id = ?", (uid, job.job_id))
         if ended:
             if self._open is not None:
                 self._open -= 1

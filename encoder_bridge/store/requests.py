@@ -130,6 +130,8 @@ class Requests:
             card = job.intent.card if job.intent else None
             problem = texts.problem(f"card_{request.card}", card=card.uid if card else None)
             ended = self._ledger.move(job, State.FAILED, now, error=problem)
+            if request.card == "destroyed":
+                self._execute("UPDATE job SET card_uid = NULL WHERE job_id = ?", (job.job_id,))
             return again or ended
 
         return self._once("resolve", request, reply, now, resolve)

@@ -37,6 +37,8 @@ class MadeHere(Block):
     """The access method was deleted."""
     is_valid: bool
     """It is neither deleted nor past its end."""
+    is_certain: bool
+    """It was issued; else its job ended in doubt, and the card may carry all, part or nothing."""
     operator: str | None = None
 
 

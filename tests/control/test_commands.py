@@ -165,6 +165,7 @@ MADE = wire.MadeHere(
     entrances=["101", "Pool"],
     is_deleted=False,
     is_valid=True,
+    is_certain=True,
     operator="Kim",
 )
 

@@ -209,6 +209,7 @@ def test_what_a_card_carries_can_be_told(desk: Desk) -> None:
         entrances=["101", "spa"],
         is_deleted=False,
         is_valid=True,
+        is_certain=True,
         operator="Anna",
     )
 
@@ -232,3 +233,18 @@ def test_nothing_is_known_of_a_card_that_was_not_made_here(desk: Desk) -> None:
     made(desk)
     assert known(desk, OTHER_CARD) is None
     assert desk.store.cards.made_here(None, desk.now) is None
+
+
+@pytest.mark.parametrize("verdict", ["gone", "destroyed"])
+def test_a_card_that_was_given_up_in_doubt_is_known_and_may_be_used_again(desk: Desk, verdict: str) -> None:
+    desk.need("m1")
+    desk.doubt(desk.begin())
+    desk.request("resolve", "m1", card=verdict)
+    told = known(desk)
+    assert (told is None) == (verdict == "destroyed")
+    assert told is None or (told.access_method_id, told.is_certain) == ("m1", False)
+    desk.need("m2")
+    desk.issue(desk.begin())
+    told = known(desk)
+    assert told is not None
+    assert (told.access_method_id, told.is_certain) == ("m2", True)

@@ -80,21 +80,12 @@ def test_a_card_that_comes_after_its_job_has_ended_is_told_to_the_world(desk: De
 
 
 @ENDS
-def test_a_card_that_came_too_late_is_nobodys_blank_until_its_stay_is_over(desk: Desk, end: str) -> None:
+def test_a_card_that_came_too_late_is_known_and_may_be_used_again(desk: Desk, end: str) -> None:
+    """Nobody wants it, and nothing better can happen to it."""
     late(desk, ended(desk, end))
     known = desk.store.cards.made_here(CARD.uid, desk.now)
     assert known is not None
-    assert (known.access_method_id, known.is_valid, known.is_deleted) == ("m1", True, False)
-    desk.need("m2")
-    job = desk.claim().job
-    assert desk.store.cards.is_in_use("04aa", job, desk.now)
-    assert not desk.store.cards.is_in_use("04bb", job, desk.now)
-    assert not desk.store.cards.is_in_use("04aa", job, START + 8 * DAY)
-
-
-def test_a_card_that_came_too_late_is_free_once_its_access_method_is_deleted(desk: Desk) -> None:
-    late(desk, ended(desk, "failed"))
-    desk.delete("m1")
+    assert (known.access_method_id, known.is_valid, known.is_certain) == ("m1", True, False)
     desk.need("m2")
     assert desk.intend(desk.claim().job)
 
