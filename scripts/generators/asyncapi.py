@@ -147,6 +147,7 @@ _EXAMPLES: dict[str, list[tuple[str, Table]]] = {
                     "entrances": ["101"],
                     "is_deleted": False,
                     "is_valid": True,
+                    "is_certain": True,
                 },
             },
         ),
