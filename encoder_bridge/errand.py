@@ -95,11 +95,12 @@ class Errand:
         is_erasure = isinstance(self.asked, wire.Erase)
         shown = wire.EncoderState(state="erasing" if is_erasure else "reading", since=iso(clock()))
         if isinstance(self.asked, wire.Erase) and isinstance(device, Eraser):
-            self._erasure = await commits.relaxed(cards.unsettled, encoder)
-            resume = self._erasure.intent if self._erasure else None
+            # Before the first wait: whoever asked, or the device, may go during it.
             desk = self._desk = ErasingDesk(
                 encoder, shown, begin=self._begin, board=board, card_wait_s=card_wait_s, silence_s=silence_s
             )
+            self._erasure = await commits.relaxed(cards.unsettled, encoder)
+            resume = self._erasure.intent if self._erasure else None
             self._call = Call(device.erase(desk, resume), desk, silence_s=silence_s, name=f"{encoder} erase")
         elif not is_erasure and isinstance(device, Reader):
             reading = self._desk = ReadingDesk(
