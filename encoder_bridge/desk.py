@@ -226,9 +226,9 @@ class ErasingDesk(CallDesk):
 
 
 def _effect(assignment: Assignment) -> Literal["replaces_earlier_cards", "joins_earlier_cards", "updates"]:
-    if assignment.job.is_reissue:
-        return "updates"
-    return "joins_earlier_cards" if assignment.credential.joins else "replaces_earlier_cards"
+    if assignment.credential.joins:
+        return "joins_earlier_cards"
+    return "updates" if assignment.job.is_reissue else "replaces_earlier_cards"
 
 
 def not_enforced(device: Device) -> list[Literal["card_in_use", "lift"]]:

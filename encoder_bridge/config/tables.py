@@ -102,7 +102,7 @@ class JobsSettings(Table):
     """Seconds after which a job expires that has no end of its own."""
     cards_per_minute: Annotated[int, Field(ge=0, le=10_000)] = 20
     """Cards that one encoder starts in a minute at most, and one requester too; the others wait. 0: no limit."""
-    hand_over_s: Seconds = 30
+    hand_over_s: Annotated[int, Field(ge=5, le=86_400)] = 30
     """Seconds after which a route's `backup` encoders take over from encoders that are all offline."""
     sequence_window: Annotated[int, Field(ge=2, le=1_000_000)] | None = None
     """How many new cards a lock can skip before it knows the next one no more; the desk is warned before that."""

@@ -17,6 +17,7 @@ _BY_ERROR: Mapping[str, HTTPStatus] = MappingProxyType(
         "unknown_job": HTTPStatus.NOT_FOUND,
         "unknown_request": HTTPStatus.NOT_FOUND,
         "payload_too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        "internal_error": HTTPStatus.INTERNAL_SERVER_ERROR,
         "clock_not_set": HTTPStatus.SERVICE_UNAVAILABLE,
         "bridge_stopping": HTTPStatus.SERVICE_UNAVAILABLE,
     },
@@ -32,7 +33,11 @@ _BY_STATUS: Mapping[str, HTTPStatus] = MappingProxyType(
 
 
 def status_of(answer: wire.Response) -> HTTPStatus:
-    """202: something will still happen. 400, 404, 413: mend it. 409: not as things stand. 429, 503: later. Else 200."""
+    """The status for an answer; 200 unless another says more.
+
+    202: something will still happen.  400, 404, 413: mend it.  409: not as things stand.  429, 503: later.  500: our
+    fault.
+    """
     by_status = _BY_STATUS.get(answer.status, HTTPStatus.OK)
     if answer.status in {"rejected", "refused"} and answer.error:
         return _BY_ERROR.get(answer.error.type, by_status)

@@ -143,8 +143,8 @@ class Requests:
         now: int,
         requester: str | None = None,  # noqa: ARG002 - all requests have one signature
     ) -> wire.Response:
-        """Answer where the newest job of an access method stands."""
-        job = self._ledger.cancellable(request.access_method_id) or self._newest(request)
+        """Answer where an access method's job stands: the open one that is on, else the last."""
+        job = next(iter(self._ledger.open_jobs(request.access_method_id)), None) or self._newest(request)
         response = self._response(request, job or texts.problem("unknown_job"))
         if job and job.state is State.ISSUED and self._was_erased(job):
             error = reports.problem(texts.problem("card_erased"))

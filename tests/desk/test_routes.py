@@ -40,7 +40,7 @@ def test_what_waits_for_an_encoder_that_was_unplugged_is_handed_over(lobby: Open
     with lobby(
         encoders={"desk-1": unplugged, "desk-2": {}},
         routes=ROUTES,
-        jobs={"default_profile": "guest", "hand_over_s": 1},
+        jobs={"default_profile": "guest", "hand_over_s": 5},
     ) as desk:
         desk.told(stay("a", room="tower-1"), status="accepted")
         desk.shows("desk-1", state="offline", error="encoder_not_online")
