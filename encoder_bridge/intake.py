@@ -147,7 +147,8 @@ class Intake:
             # A message must not be able to stop the desk: it would be delivered again at every start.
             self._log.exception("message_broke", verb=verb)
             broken = MalformedMessage("internal_error", texts.log("internal_error"), message_id=wire.id_of(body))
-            return await self._commits(self._store.needs.reject, verb, broken, b"", self._plain(envelope.reply), now)
+            reply = self._plain(self._reply(envelope.reply, None))
+            return await self._commits(self._store.needs.reject, verb, broken, b"", reply, now)
 
     async def close(self) -> None:
         """Withdraw the errands of those who are elsewhere."""
