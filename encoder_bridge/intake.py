@@ -219,7 +219,10 @@ class Intake:
         # What a card holds, and who was at the desk, may be personal: it does not leave this machine.
         made = answer.made_here.model_copy(update={"operator": None}) if answer.made_here else None
         answer = answer.model_copy(update={"fields": None, "made_here": made})
-        await self._commits(self._store.requests.done, envelope.verb, asked, answer, reply, self._clock())
+        if answer.status == "rejected":  # nothing was done: it may be asked for again under its id
+            await self._commits(self._store.requests.answer, envelope.verb, answer, reply, self._clock())
+        else:
+            await self._commits(self._store.requests.done, envelope.verb, asked, answer, reply, self._clock())
 
     async def _run_errand(self, asked: wire.Read | wire.Erase, requester: str | None) -> wire.Response:
         if isinstance(asked, wire.Erase) and asked.given_up:
