@@ -111,7 +111,7 @@ async def bridge(
                 when_idle=store.retention.tidy,
             )
             stack.push_async_callback(commits.close)
-            unsure = await commits(store.work.recover, max(now_ms(), FLOOR_MS))
+            unsure = await commits(store.recovery.recover, max(now_ms(), FLOOR_MS))
             if unsure:
                 get_logger("bridge").warning("interrupted", unsure=unsure)
             board = Board()

@@ -107,7 +107,7 @@ class Dispatcher:
             self._moved.clear()
             offline, dead = self._gone_for(_NOTICED_S), self._gone_for(hand_over_s)
             if offline or said:
-                await self._commits(self._store.work.reconsider, offline, dead, self._clock())
+                await self._commits(self._store.waiting.reconsider, offline, dead, self._clock())
                 said = offline
                 await asyncio.sleep(_RECONSIDER_PAUSE_S)
             soonest = min((at for at in self._moments(hand_over_s) if at > self._time()), default=None)
@@ -126,7 +126,7 @@ class Dispatcher:
     async def _expire(self) -> None:
         while True:
             self._changed.clear()
-            next_at = await self._commits(self._store.work.expire, self._clock())
+            next_at = await self._commits(self._store.waiting.expire, self._clock())
             timeout = None if next_at is None else min(_LOOK_AGAIN_S, max(0, next_at - self._clock()) / 1000)
             try:
                 async with asyncio.timeout(timeout):

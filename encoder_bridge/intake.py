@@ -31,6 +31,8 @@ class Envelope:
 
     verb: str
     """`trigger`, one of `REQUESTS` or, without a reply address, of `LOCAL_REQUESTS`; others are answered as unknown."""
+    address: str = ""
+    """The topic that it was sent to, which a signature names."""
     payload: bytes
     reply: ReplyAddress | None
     """Where the answer goes; None: it came on this machine, and the answer is what `Intake.take` returns."""
@@ -121,7 +123,7 @@ class Intake:
         try:
             signature, body = _opened(envelope)
             if envelope.reply is not None:
-                requester = self._signed.verify(signature, envelope.verb, body, now)
+                requester = self._signed.verify(signature, envelope.verb, envelope.address, body, now)
                 envelope = replace(envelope, requester=requester)
             self._check(envelope, body, is_known=is_known)
             if verb == "trigger":

@@ -186,6 +186,7 @@ class Link:
         properties = message.properties
         envelope = Envelope(
             verb=self._topics.verb_of(topic),
+            address=topic,
             payload=payload,
             reply=ReplyAddress(
                 topic=getattr(properties, "ResponseTopic", None),

@@ -2,9 +2,13 @@
 
 What is signed; no field before the body can hold a line break, so no other split of the bytes has a meaning::
 
-    "encoder-bridge-v1" | LF | requester | LF | verb | LF | signed_at | LF | raw body
-                               as sent         trigger,     as sent          every byte, unchanged
-                                               cancel, ...
+    "encoder-bridge-v1" | LF | requester | LF | address  | LF | signed_at | LF | raw body
+                               as sent          the topic       as sent          every byte, unchanged
+                                                it is
+                                                sent to
+
+The address, in UTF-8, is the whole MQTT topic or HTTP path.  What is asked for follows from it, and so does the desk: a
+signed message is good at one place only.
 
 The signature is Ed25519 (RFC 8032, the plain variant, 64 bytes) or HMAC-SHA-256 (RFC 2104, 32 bytes), in standard
 base64.  It is sent beside the body, as MQTT 5 user properties or HTTP headers (`requester`, `signed-at`, `signature`),
@@ -106,14 +110,16 @@ class Signatures:
     def __repr__(self) -> str:
         return f"Signatures({', '.join(sorted(self._checks))}; required={self._required}, window_ms={self._window_ms})"
 
-    def verify(self, signature: Signature | None, verb: str, body: bytes, now_ms: int) -> str | None:
+    def verify(self, signature: Signature | None, verb: str, address: str, body: bytes, now_ms: int) -> str | None:
         """Who sent this.
 
         A signature that is there is checked, required or not.
 
         Args:
             signature: what came with the message.
-            verb: what the message asks for, as its topic or path says.
+            verb: what the message asks for, as its address says; that the requester may do so is judged by it.
+            address: the topic or path that the message came on; none fits a signature where it is empty or holds a line
+                feed.
             body: the raw body.
             now_ms: milliseconds since 1970, UTC.
 
@@ -137,9 +143,11 @@ class Signatures:
         if given is None:
             raise _malformed("The signature is not base64: send standard base64 with padding.")
         check = self._checks.get(signature.requester)
-        if check is None or not _NAME.fullmatch(verb):
-            raise _invalid("unknown_requester" if check is None else None)
-        if not check(given, signed_bytes(signature.requester, verb, signature.signed_at, body)):
+        if check is None:
+            raise _invalid("unknown_requester")
+        if not _NAME.fullmatch(verb) or not address or "\n" in address:
+            raise _invalid()
+        if not check(given, signed_bytes(signature.requester, address, signature.signed_at, body)):
             raise _invalid()
         if abs(now_ms - signed_ms) > self._window_ms:
             raise SignatureRefused(
@@ -155,9 +163,9 @@ class Signatures:
         return signature.requester
 
 
-def signed_bytes(requester: str, verb: str, signed_at: str, body: bytes) -> bytes:
+def signed_bytes(requester: str, address: str, signed_at: str, body: bytes) -> bytes:
     """The bytes that a signature stands for, in the layout above."""
-    return b"\n".join((_PREFIX, requester.encode(), verb.encode(), signed_at.encode(), body))
+    return b"\n".join((_PREFIX, requester.encode(), address.encode(), signed_at.encode(), body))
 
 
 def beside(properties: Iterable[tuple[str, str]]) -> Signature | None:
@@ -201,7 +209,7 @@ def _malformed(sentence: str) -> SignatureRefused:
 def _invalid(reason: str | None = None) -> SignatureRefused:
     return SignatureRefused(
         "signature_invalid",
-        "The signature does not fit: compare requester, key, verb, signed-at and the bytes of the body.",
+        "The signature does not fit: compare requester, key, topic, signed-at and the bytes of the body.",
         reason=reason,
     )
 

@@ -56,6 +56,7 @@ class Station:
         self.name = equipment.name
         self._equipment = equipment
         self._commits = commits
+        self._turns = store.turns
         self._work = store.work
         self._cards = store.cards
         self._works = works
@@ -148,7 +149,7 @@ class Station:
                 if not self._works:
                     await self._idle(lost, None)
                     continue
-                assignment, ready_at = await self._commits.relaxed(self._work.claim, self.name, self._clock())
+                assignment, ready_at = await self._commits.relaxed(self._turns.claim, self.name, self._clock())
                 if assignment is None:
                     await self._idle(lost, ready_at)
                     continue

@@ -14,9 +14,12 @@ from encoder_bridge.store.guests import Guests
 from encoder_bridge.store.ledger import Ledger, News, Rules
 from encoder_bridge.store.needs import Needs
 from encoder_bridge.store.outbox import Outbox
+from encoder_bridge.store.recovery import Recovery
 from encoder_bridge.store.requests import Requests
 from encoder_bridge.store.retention import Retention
 from encoder_bridge.store.subscriptions import Subscriptions
+from encoder_bridge.store.turns import Turns
+from encoder_bridge.store.waiting import Waiting
 from encoder_bridge.store.work import Work
 
 __all__ = ["News", "Rules", "Store"]
@@ -28,7 +31,10 @@ class Store:
     def __init__(self, connection: Connection, rules: Rules, seal: Seal) -> None:
         ledger = Ledger(connection, rules, seal)
         self.needs = Needs(ledger)
+        self.turns = Turns(ledger)
         self.work = Work(ledger)
+        self.waiting = Waiting(ledger)
+        self.recovery = Recovery(ledger)
         self.requests = Requests(ledger)
         self.cards = Cards(ledger)
         self.guests = Guests(ledger)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import Any
 
-from encoder_bridge import reports, wire
+from encoder_bridge import reports, texts, wire
 from encoder_bridge.commits import Connection
 from encoder_bridge.driver import Card
 from encoder_bridge.model import MOVES, OPEN, IllegalMove, Job, Problem, State
@@ -159,6 +159,12 @@ class Ledger:
         moved = self.job(job.job_id)
         self._tell(moved, now)
         return moved
+
+    def doubt(self, job: Job, problem: Problem, now: int) -> None:
+        """Nobody knows any more what is on a job's card; where nobody wants that card, that is its end."""
+        job = self.move(job, State.UNSURE, now, error=problem)
+        if self.is_deleted(job.access_method_id):
+            self.give_up(job, texts.problem("credential_deleted"), now)
 
     def give_up(self, job: Job, problem: Problem, now: int) -> Job:
         """End a job that is not wanted any more; where a card may carry it, say which one to destroy."""

@@ -19,7 +19,7 @@ from encoder_bridge.model import Assignment
 from encoder_bridge.mqtt import Link
 from encoder_bridge.reports import Outgoing
 from encoder_bridge.store.outbox import Outbox
-from encoder_bridge.store.work import Work
+from encoder_bridge.store.turns import Turns
 from encoder_bridge.telling import Teller
 
 _running: set[asyncio.Task[None]] = set()
@@ -58,15 +58,15 @@ def writes_before_the_intent_is_on_disk() -> None:
 
 
 def forgets_which_card_was_begun() -> None:
-    claim = Work.claim
+    claim = Turns.claim
 
-    def afresh(work: Work, encoder: str, now: int) -> tuple[Assignment | None, int | None]:
-        assignment, ready = claim(work, encoder, now)
+    def afresh(turns: Turns, encoder: str, now: int) -> tuple[Assignment | None, int | None]:
+        assignment, ready = claim(turns, encoder, now)
         if assignment is not None:
             assignment = dataclasses.replace(assignment, job=dataclasses.replace(assignment.job, intent=None))
         return assignment, ready
 
-    Work.claim = afresh
+    Turns.claim = afresh
 
 
 def believes_every_card() -> None:

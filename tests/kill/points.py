@@ -28,14 +28,18 @@ from typing import Any
 from encoder_bridge_simulated.plastic import Plastic
 from encoder_bridge_simulated.stock import Stock
 
-from encoder_bridge import app, sqlite
+from encoder_bridge import sqlite
 from encoder_bridge.broker import AckClient
 from encoder_bridge.commits import Connection
 from encoder_bridge.desk import AttemptDesk
+from encoder_bridge.store.cards import Cards
 from encoder_bridge.store.needs import Needs
 from encoder_bridge.store.outbox import Outbox
+from encoder_bridge.store.recovery import Recovery
 from encoder_bridge.store.requests import Requests
 from encoder_bridge.store.retention import Retention
+from encoder_bridge.store.turns import Turns
+from encoder_bridge.store.waiting import Waiting
 from encoder_bridge.store.work import Work
 from encoder_bridge.telling import Teller
 
@@ -135,7 +139,7 @@ def _name_commits(points: Points) -> None:
 
         return noted
 
-    for part in (Needs, Work, Requests, Outbox, Retention):
+    for part in (Needs, Turns, Work, Waiting, Recovery, Cards, Requests, Outbox, Retention):
         for name, operation in list(vars(part).items()):
             if inspect.isfunction(operation) and not name.startswith("_"):
                 setattr(part, name, note(operation))
@@ -144,10 +148,12 @@ def _name_commits(points: Points) -> None:
         real: Any = sqlite._connect(path)
         return Transactions(real, points, group)
 
-    def open_store(path: Path) -> Connection:
-        return sqlite.open_store(path, connect)
+    real_open = sqlite.open_store
 
-    app.open_store = open_store  # type: ignore[assignment, attr-defined]
+    def open_store(path: Path) -> Connection:
+        return real_open(path, connect)
+
+    sqlite.open_store = open_store  # type: ignore[assignment]
 
 
 def _note_writes(written: set[int]) -> None:

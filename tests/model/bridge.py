@@ -115,7 +115,7 @@ class Bridge:
             clock=self.clock,
             hand_over_s=HAND_OVER_S,
         )
-        await self.commits(store.work.recover, self.clock())
+        await self.commits(store.recovery.recover, self.clock())
         await self.dispatcher.run()
 
     def _notice(self, encoder: str, state: wire.EncoderState) -> None:

@@ -61,7 +61,7 @@ class Desk:
     def restart(self, rules: Rules = RULES, *, seal: Seal = SEAL) -> Desk:
         """The next process, after it has looked at what the one before left."""
         desk = self.again(rules, seal=seal)
-        desk.do(desk.store.work.recover, desk.now)
+        desk.do(desk.store.recovery.recover, desk.now)
         self.close()
         return desk
 
@@ -123,12 +123,12 @@ class Desk:
     # What an encoder does.
 
     def claim(self, encoder: str = "left") -> Assignment:
-        assignment, _ = self.do(self.store.work.claim, encoder, self.now)
+        assignment, _ = self.do(self.store.turns.claim, encoder, self.now)
         assert assignment is not None
         return assignment
 
     def nothing_to_claim(self, encoder: str = "left") -> bool:
-        assignment, _ = self.do(self.store.work.claim, encoder, self.now)
+        assignment, _ = self.do(self.store.turns.claim, encoder, self.now)
         return assignment is None
 
     def intend(self, job: Job, encoder: str = "left", card: Card | None = CARD) -> bool:

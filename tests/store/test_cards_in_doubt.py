@@ -134,7 +134,7 @@ def test_a_card_in_doubt_that_turns_out_whole_is_issued_even_after_its_stay(desk
 def test_a_card_in_doubt_does_not_expire_unlooked_at(desk: Desk) -> None:
     in_doubt(desk)
     desk.now = START + 2 * DAY
-    desk.do(desk.store.work.expire, desk.now)
+    desk.do(desk.store.waiting.expire, desk.now)
     assert desk.states() == [State.UNSURE]
 
 
@@ -235,7 +235,7 @@ def test_what_becomes_of_the_one_that_waits_does_not_hide_the_doubt(desk: Desk) 
     desk.need("m1", at=START + 1, credential=credential(fields={"room": "1"}))
     desk.store.take_news()
     desk.need("m1", at=START + 2, encoder="right", credential=credential(fields={"room": "2"}))
-    desk.do(desk.store.work.reconsider, {"left", "right"}, set(), desk.now)
+    desk.do(desk.store.waiting.reconsider, {"left", "right"}, set(), desk.now)
     assert (on(desk), news_of(desk)) == ({1}, 1)
 
 

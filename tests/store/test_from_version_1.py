@@ -51,7 +51,7 @@ def path(tmp_path: Path) -> Path:
 def desk(path: Path) -> Iterator[Desk]:
     """After the first start of today's program."""
     desk = Desk(path, numbers=itertools.count(100))
-    desk.do(desk.store.work.recover, desk.now)
+    desk.do(desk.store.recovery.recover, desk.now)
     yield desk
     desk.close()
 
@@ -180,7 +180,7 @@ def test_a_job_that_ended_then_is_not_made_again_with_half_its_contents(desk: De
 def test_the_log_of_that_time_says_of_nobody_who_asked(desk: Desk) -> None:
     assert {(line["requester"], line["operator"]) for line in desk.log(1)} == {(None, None)}
     desk.claim("right")
-    desk.do(desk.store.work.expire, START + 40 * 24 * 60 * MINUTE)
+    desk.do(desk.store.waiting.expire, START + 40 * 24 * 60 * MINUTE)
     assert desk.states()[3] is State.EXPIRED
 
 
@@ -192,7 +192,7 @@ def test_a_power_cut_in_the_middle_of_the_migration_loses_nothing() -> None:
         before = rows(path)
         recorder = powercut.Recorder()
         desk = Desk(path, connect=lambda name: recorder.connect(name))
-        desk.do(desk.store.work.recover, desk.now)
+        desk.do(desk.store.recovery.recover, desk.now)
         desk.store.retention.tidy()
         desk.close()
         recovered: dict[str, Any] = {}
@@ -202,7 +202,7 @@ def test_a_power_cut_in_the_middle_of_the_migration_loses_nothing() -> None:
                 with closing(sqlite3.connect(disk.write_to(folder))) as left:
                     found_versions.add(left.execute("PRAGMA user_version").fetchone()[0])
                 survivor = Desk(path)
-                survivor.do(survivor.store.work.recover, survivor.now)
+                survivor.do(survivor.store.recovery.recover, survivor.now)
                 sealed = survivor.store.work._ledger.sealed
                 assert all(sealed.fields(number) == {"guest": version_1.GUEST} for number in (1, 2, 3, 4))
                 assert all(sealed.data(number) == {"track": version_1.SECRET} for number in (2, 3, 4))

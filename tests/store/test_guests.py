@@ -237,7 +237,7 @@ def test_what_a_store_of_version_1_had_in_clear_is_sealed_at_the_start_and_gone_
     version_1.write(path)
     assert all(text in path.read_bytes() for text in version_1.IN_CLEAR)
     desk = Desk(path)
-    desk.do(desk.store.work.recover, desk.now)
+    desk.do(desk.store.recovery.recover, desk.now)
     desk.store.retention.tidy()
     disk = desk.bytes_on_disk()
     assert not any(text in disk for text in version_1.IN_CLEAR)
@@ -250,7 +250,7 @@ def test_what_a_store_of_version_1_had_in_clear_is_sealed_at_the_start_and_gone_
 def test_what_is_sealed_is_not_sealed_again_at_the_next_start(path: Path) -> None:
     version_1.write(path)
     desk = Desk(path)
-    desk.do(desk.store.work.recover, desk.now)
+    desk.do(desk.store.recovery.recover, desk.now)
     before = sealed(desk), sealed(desk, "contents")
     later = desk.restart()
     assert (sealed(later), sealed(later, "contents")) == before

@@ -52,7 +52,7 @@ def ended(desk: Desk, end: str) -> Job:
     if end == "cancelled":
         desk.request("cancel")
     elif end == "expired":
-        desk.do(desk.store.work.expire, START + 8 * DAY)
+        desk.do(desk.store.waiting.expire, START + 8 * DAY)
     else:
         desk.send("issued")
     assert desk.states() == [State(end)]

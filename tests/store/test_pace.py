@@ -41,7 +41,7 @@ def make(desk: Desk, count: int, encoder: str = "left") -> None:
 
 def again_at(desk: Desk, encoder: str = "left") -> int | None:
     """When there may be a job by itself, where there is none now."""
-    assignment, at = desk.do(desk.store.work.claim, encoder, desk.now)
+    assignment, at = desk.do(desk.store.turns.claim, encoder, desk.now)
     assert assignment is None
     return at
 

@@ -166,7 +166,7 @@ class Life:
     async def claims(self) -> None:
         encoder = self._rng.choice(("left", "right"))
         if encoder not in self._in_hand:
-            assignment, _ = await self._relaxed(self._store.work.claim, encoder, self._now)
+            assignment, _ = await self._relaxed(self._store.turns.claim, encoder, self._now)
             if assignment:
                 self._in_hand[encoder] = assignment.job
 
@@ -251,7 +251,7 @@ class Life:
         return Card(technology="test", uid=f"{number:04x}")
 
     async def expires(self) -> None:
-        await self._commits(self._store.work.expire, self._now)
+        await self._commits(self._store.waiting.expire, self._now)
         await self._commits(self._store.retention.prune, self._now)
 
 
@@ -347,7 +347,7 @@ def recovers(survivor: Connection, told: set[str], tally: Tally) -> None:
         tally.erasures.add(state)
     every_key_has_a_number_of_its_own(survivor)
     survivor.execute("BEGIN IMMEDIATE")
-    store.work.recover(START)
+    store.recovery.recover(START)
     survivor.execute("COMMIT")
     assert survivor.execute("SELECT count(*) FROM erasure WHERE state = 'erasing'").fetchone() == (0,)
     after = ledger.jobs("ORDER BY job_id")

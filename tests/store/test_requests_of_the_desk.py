@@ -90,7 +90,7 @@ def test_a_job_that_ended_without_a_card_is_opened_again_with_its_contents(desk:
     elif end == "cancelled":
         desk.request("cancel")
     else:
-        desk.do(desk.store.work.expire, START + 8 * DAY)
+        desk.do(desk.store.waiting.expire, START + 8 * DAY)
     answer = desk.request("retry", id="again")
     assert (answer["status"], answer["state"]) == ("job", "queued")
     assert desk.states() == [State(end), State.QUEUED]

@@ -49,7 +49,7 @@ def takers(desk: Desk) -> list[str]:
     found = []
     for encoder in desk.store.work._ledger.rules.encoders:
         desk.connection.execute("BEGIN")
-        assignment, _ = desk.store.work.claim(encoder, desk.now)
+        assignment, _ = desk.store.turns.claim(encoder, desk.now)
         desk.connection.execute("ROLLBACK")
         found += [encoder] if assignment else []
     desk.store.take_news()
@@ -297,7 +297,7 @@ def test_a_job_that_wanted_a_profile_and_has_no_route_either_stays_held_when_it_
 
 
 def reconsider(desk: Desk, offline: set[str], dead: set[str] | None = None) -> None:
-    desk.do(desk.store.work.reconsider, offline, dead or set(), desk.now)
+    desk.do(desk.store.waiting.reconsider, offline, dead or set(), desk.now)
 
 
 def test_a_job_says_that_it_waits_for_an_encoder_until_that_is_back(desk: Desk) -> None:

@@ -253,7 +253,7 @@ def test_a_job_that_ends_before_a_card_was_begun_gives_its_number_back(desk: Des
     elif end == "deleted":
         desk.delete("m1")
     elif end == "expired":
-        desk.do(desk.store.work.expire, desk.now + 8 * DAY)
+        desk.do(desk.store.waiting.expire, desk.now + 8 * DAY)
     elif end == "failed":
         desk.fail(job)
     else:

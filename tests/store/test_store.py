@@ -422,7 +422,7 @@ def test_a_deletion_found_at_the_next_start_ends_what_was_being_written(desk: De
     desk.begin()
     desk.delete()
     later = desk.again()
-    assert later.do(later.store.work.recover, later.now) == 1
+    assert later.do(later.store.recovery.recover, later.now) == 1
     assert later.states() == [State.FAILED]
     later.close()
 
@@ -504,7 +504,7 @@ def test_a_need_held_for_its_profile_goes_on_once_one_is_configured(path: Path) 
     desk = Desk(path, rules(default_profile=None))
     desk.need()
     later = desk.again(rules(default_profile="enrol"))
-    later.do(later.store.work.recover, later.now)
+    later.do(later.store.recovery.recover, later.now)
     assert later.claim().credential.profile == "enrol"
     later.close()
     desk.close()
@@ -516,7 +516,7 @@ def test_a_need_held_for_a_confirmation_is_not_released_by_a_configured_profile(
     desk.issue(desk.begin())
     assert desk.need().status == "held"
     later = desk.again(rules(default_profile="enrol"))
-    later.do(later.store.work.recover, later.now)
+    later.do(later.store.recovery.recover, later.now)
     assert later.states() == [State.ISSUED, State.HELD]
     later.request("confirm")
     assert later.states() == [State.ISSUED, State.QUEUED]
@@ -531,7 +531,7 @@ def test_a_successor_without_time_and_profile_still_wants_confirmation_when_a_pr
     assert desk.need().status == "held"
     desk.issue(job)
     later = desk.again(rules(default_profile="enrol"))
-    later.do(later.store.work.recover, later.now)
+    later.do(later.store.recovery.recover, later.now)
     assert later.states() == [State.ISSUED, State.HELD]
     later.request("confirm")
     assert later.states() == [State.ISSUED, State.QUEUED]
@@ -651,7 +651,7 @@ def test_an_unsure_job_that_no_card_can_take_is_not_tried_again_at_once(desk: De
     desk.need()
     desk.doubt(desk.begin())
     desk.do(desk.store.work.fail, desk.claim().job, Problem(type="no", message="no"), desk.now)
-    assignment, ready_at = desk.do(desk.store.work.claim, "left", desk.now)
+    assignment, ready_at = desk.do(desk.store.turns.claim, "left", desk.now)
     assert assignment is None
     assert ready_at is not None
     assert ready_at > desk.now
@@ -672,7 +672,7 @@ def test_at_the_start_what_was_asked_for_is_queued_and_what_was_written_is_unsur
     desk.begin()
     desk.claim()
     later = desk.again()
-    assert later.do(later.store.work.recover, later.now) == 1
+    assert later.do(later.store.recovery.recover, later.now) == 1
     assert later.states() == [State.UNSURE, State.QUEUED, State.QUEUED]
     later.close()
 
@@ -682,8 +682,8 @@ def test_what_waits_past_its_time_expires_and_what_is_written_does_not(desk: Des
         desk.need(name, expires_at=iso(START + MINUTE if name != "m4" else START + HOUR))
     desk.begin()
     desk.claim()
-    assert desk.do(desk.store.work.expire, START + MINUTE - 1) == START + MINUTE
-    assert desk.do(desk.store.work.expire, START + MINUTE) == START + HOUR
+    assert desk.do(desk.store.waiting.expire, START + MINUTE - 1) == START + MINUTE
+    assert desk.do(desk.store.waiting.expire, START + MINUTE) == START + HOUR
     assert desk.states() == [State.WRITING, State.EXPIRED, State.EXPIRED, State.QUEUED]
     told = [event for event in desk.outbox("event") if event["state"] == "expired"]
     assert [event["is_issued"] for event in told] == [False, False]
@@ -871,7 +871,7 @@ def ended(desk: Desk, end: str) -> None:
     elif end == "deleted":
         desk.delete()
     elif end == "expired":
-        desk.do(desk.store.work.expire, desk.now + 8 * DAY)
+        desk.do(desk.store.waiting.expire, desk.now + 8 * DAY)
     elif end == "issued_elsewhere":
         desk.send("issued")
 
@@ -924,7 +924,7 @@ def test_contents_of_a_job_that_ended_just_before_a_crash_are_gone_after_the_nex
     desk.issue(desk.begin())
     assert row in desk.bytes_on_disk()
     later = desk.again()
-    later.do(later.store.work.recover, later.now)
+    later.do(later.store.recovery.recover, later.now)
     later.store.retention.tidy()
     assert row not in later.bytes_on_disk()
     later.close()
@@ -1020,7 +1020,7 @@ def test_an_operation_that_raises_leaves_the_store_as_it_was(desk: Desk) -> None
     before = list(desk.connection.iterdump()) if isinstance(desk.connection, sqlite3.Connection) else []
 
     def half() -> None:
-        desk.store.work.claim("left", desk.now)
+        desk.store.turns.claim("left", desk.now)
         raise IllegalMove
 
     with pytest.raises(IllegalMove):
@@ -1054,7 +1054,7 @@ def test_a_job_whose_encoder_is_not_configured_any_more_may_go_to_any(path: Path
     desk.close()
     desk = Desk(path, rules(encoders={"left": "one"}))
     assert desk.nothing_to_claim("left")
-    desk.do(desk.store.work.recover, desk.now)
+    desk.do(desk.store.recovery.recover, desk.now)
     assert not desk.nothing_to_claim("left")
 
 
@@ -1163,7 +1163,7 @@ def test_an_unsure_job_whose_encoder_is_gone_says_so(path: Path) -> None:
     desk.doubt(desk.begin())
     desk.close()
     desk = desk.again(rules(encoders={"right": "one"}))
-    desk.do(desk.store.work.recover, desk.now)
+    desk.do(desk.store.recovery.recover, desk.now)
     error = desk.job(1).error
     assert error is not None
     assert error.type == "encoder_gone"
