@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from encoder_bridge.sealing import Seal, Unreadable
@@ -75,8 +76,10 @@ class Sealed:
         for table, column in _TABLES.items():
             plain = self._execute(f"SELECT job_id, {column} FROM {table} WHERE {column} LIKE '{{%'").fetchall()  # noqa: S608
             for job_id, text in plain:
-                self._delete(table, job_id)
-                self._write(table, job_id, json.loads(text))
+                with suppress(ValueError):  # damaged: whoever wants it is told when the time comes
+                    values = json.loads(text)
+                    self._delete(table, job_id)
+                    self._write(table, job_id, values)
 
     def _write(self, table: str, job_id: int, values: Mapping[str, str]) -> None:
         sealed = self._seal.seal(json.dumps(values).encode(), purpose=f"{table}/{job_id}")

@@ -103,3 +103,13 @@ def test_guests_are_forgotten_although_somebodys_data_are_damaged(desk: Desk, ho
     assert desk.do(forget, wire.EraseGuest(id="b", who=GUEST), desk.now).status == "rejected"
     assert desk.do(forget, wire.EraseGuest(id="c", who="m1"), desk.now).status == "done"
     assert desk.rows("personal") == []
+
+
+def test_a_damaged_row_from_before_the_seal_does_not_keep_the_desk_from_starting(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "store.db")
+    desk.need("m1", credential=credential(data={"track": "AAAA"}))
+    desk.connection.execute("UPDATE contents SET data = '{\"track\": '")
+    later = desk.restart()
+    assert later.nothing_to_claim()
+    assert later.problem() == "contents_missing"
+    later.close()
