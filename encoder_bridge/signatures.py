@@ -2,13 +2,11 @@
 
 What is signed; no field before the body can hold a line break, so no other split of the bytes has a meaning::
 
-    "encoder-bridge-v1" | LF | requester | LF | address  | LF | signed_at | LF | raw body
-                               as sent          the topic       as sent          every byte, unchanged
-                                                it is
-                                                sent to
+    "encoder-bridge-v1" | LF | requester | LF | address | LF | signed_at | LF | raw body
+                               as sent          UTF-8          as sent          every byte, unchanged
 
-The address, in UTF-8, is the whole MQTT topic or HTTP path.  What is asked for follows from it, and so does the desk: a
-signed message is good at one place only.
+The address is the whole MQTT topic that the message is published to, or the HTTP path.  It tells the desk and what is
+asked of it, so that a signed message means nothing elsewhere.
 
 The signature is Ed25519 (RFC 8032, the plain variant, 64 bytes) or HMAC-SHA-256 (RFC 2104, 32 bytes), in standard
 base64.  It is sent beside the body, as MQTT 5 user properties or HTTP headers (`requester`, `signed-at`, `signature`),
@@ -118,8 +116,7 @@ class Signatures:
         Args:
             signature: what came with the message.
             verb: what the message asks for, as its address says; that the requester may do so is judged by it.
-            address: the topic or path that the message came on; none fits a signature where it is empty or holds a line
-                feed.
+            address: the topic or path that the message came on; no signature fits an empty one or one with a line feed.
             body: the raw body.
             now_ms: milliseconds since 1970, UTC.
 

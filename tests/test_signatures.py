@@ -43,6 +43,7 @@ NOW = 1_752_418_800_000
 SIGNED_AT = "2025-07-13T15:00:00Z"
 """The same moment."""
 WINDOW_MS = 60_000
+TOPIC = "encoder-bridge/harbour-hotel/front-desk/trigger"
 BODY = b'{"event_id": "e-1"}'
 ALL = frozenset({"trigger", "cancel"})
 
@@ -70,20 +71,21 @@ def sign(name: str, signed: bytes) -> bytes:
     return PRIVATE.sign(signed) if name == "pms" else hmac.digest(SHARED, signed, "sha256")
 
 
-def signature(name: str, verb: str = "trigger", signed_at: str = SIGNED_AT, body: bytes = BODY) -> Signature:
-    text = base64.b64encode(sign(name, signed_bytes(name, verb, signed_at, body))).decode()
+def signature(name: str, address: str = TOPIC, signed_at: str = SIGNED_AT, body: bytes = BODY) -> Signature:
+    text = base64.b64encode(sign(name, signed_bytes(name, address, signed_at, body))).decode()
     return Signature(requester=name, signed_at=signed_at, signature=text)
 
 
 def refusal(
     signature: Signature | None,
     verb: str = "trigger",
+    address: str = TOPIC,
     body: bytes = BODY,
     now_ms: int = NOW,
     by: Signatures | None = None,
 ) -> SignatureRefused:
     with pytest.raises(SignatureRefused) as caught:
-        (by or both()).verify(signature, verb, body, now_ms)
+        (by or both()).verify(signature, verb, address, body, now_ms)
     return caught.value
 
 
@@ -93,18 +95,18 @@ each = pytest.mark.parametrize("name", ["pms", "kiosk"])
 @each
 @pytest.mark.parametrize("required", [True, False])
 def test_a_good_signature_tells_who_signed(name: str, required: bool) -> None:
-    assert both(required=required).verify(signature(name), "trigger", BODY, NOW) == name
+    assert both(required=required).verify(signature(name), "trigger", TOPIC, BODY, NOW) == name
 
 
 def test_the_layout_is_the_documented_one() -> None:
     assert (
-        signed_bytes("pms", "trigger", "2025-07-13T15:00:00+02:00", b'{\n"a": 1}\n')
-        == b'encoder-bridge-v1\npms\ntrigger\n2025-07-13T15:00:00+02:00\n{\n"a": 1}\n'
+        signed_bytes("pms", "hôtel/trigger", "2025-07-13T15:00:00+02:00", b'{\n"a": 1}\n')
+        == b'encoder-bridge-v1\npms\nh\xc3\xb4tel/trigger\n2025-07-13T15:00:00+02:00\n{\n"a": 1}\n'
     )
 
 
 def test_an_unsigned_message_passes_only_where_none_need_be_signed() -> None:
-    assert both(required=False).verify(None, "trigger", BODY, NOW) is None
+    assert both(required=False).verify(None, "trigger", TOPIC, BODY, NOW) is None
     assert refusal(None).error_type == "signature_missing"
 
 
@@ -124,8 +126,28 @@ def test_a_longer_or_shorter_body_is_found_out(name: str, body: bytes) -> None:
 
 
 @each
-def test_a_signature_counts_for_its_verb_alone(name: str) -> None:
-    assert refusal(signature(name, "trigger"), verb="cancel").error_type == "signature_invalid"
+@pytest.mark.parametrize(
+    "address",
+    [
+        "encoder-bridge/harbour-hotel/back-desk/trigger",
+        "encoder-bridge/harbour-hotel/front-desk/request/trigger",
+        "encoder-bridge/harbour-hotel/front-desk/trigger/",
+        "/encoder-bridge/harbour-hotel/front-desk/trigger",
+        "encoder-bridge/harbour-hotel/Front-desk/trigger",
+        "seam/events",
+        "trigger",
+        "",
+    ],
+)
+def test_a_signature_counts_for_its_topic_alone(name: str, address: str) -> None:
+    assert refusal(signature(name), address=address).error_type == "signature_invalid"
+
+
+@each
+def test_a_signed_trigger_is_no_request(name: str) -> None:
+    address = TOPIC.replace("trigger", "request/cancel")
+    assert both().verify(signature(name, address), "cancel", address, BODY, NOW) == name
+    assert refusal(signature(name), verb="cancel", address=address).error_type == "signature_invalid"
 
 
 @each
@@ -178,7 +200,7 @@ def test_lateness_and_rights_are_told_only_to_who_holds_the_key() -> None:
 
 @pytest.mark.parametrize("sign", [1, -1])
 def test_the_window_ends_on_both_sides(sign: int) -> None:
-    assert both().verify(signature("pms"), "trigger", BODY, NOW + sign * WINDOW_MS) == "pms"
+    assert both().verify(signature("pms"), "trigger", TOPIC, BODY, NOW + sign * WINDOW_MS) == "pms"
     late = refusal(signature("pms"), now_ms=NOW + sign * (WINDOW_MS + 1))
     assert late.error_type == "signature_expired"
     assert "more than 60 s" in str(late)
@@ -195,7 +217,7 @@ def test_the_window_ends_on_both_sides(sign: int) -> None:
     ],
 )
 def test_a_moment_may_have_a_fraction_and_any_zone(signed_at: str) -> None:
-    assert both().verify(signature("pms", signed_at=signed_at), "trigger", BODY, NOW) == "pms"
+    assert both().verify(signature("pms", signed_at=signed_at), "trigger", TOPIC, BODY, NOW) == "pms"
 
 
 @pytest.mark.parametrize(
@@ -238,16 +260,28 @@ def test_what_is_no_base64_is_refused(text: str) -> None:
     assert (bad.error_type, bad.reason) == ("signature_invalid", "malformed_signature")
 
 
-def test_a_verb_with_a_line_break_fits_no_signature() -> None:
+def test_a_topic_with_a_line_break_fits_no_signature() -> None:
     body = f"{SIGNED_AT}\n".encode() + BODY
-    split = signature("pms", "trigger", body=body)
-    assert refusal(split, verb=f"trigger\n{SIGNED_AT}").error_type == "signature_invalid"
+    split = signature("pms", body=body)
+    assert both().verify(split, "trigger", TOPIC, body, NOW) == "pms"
+    address = f"{TOPIC}\n{SIGNED_AT}"
+    assert signature("pms", address) == split
+    assert refusal(split, address=address).error_type == "signature_invalid"
+
+
+def test_who_does_not_say_where_a_message_came_from_has_no_good_signature() -> None:
+    assert refusal(signature("pms", ""), address="").error_type == "signature_invalid"
+
+
+@pytest.mark.parametrize("verb", ["", "a b", "trigger\n", "a/b", "x" * 65])
+def test_a_verb_that_could_be_misread_is_refused(verb: str) -> None:
+    assert refusal(signature("pms"), verb=verb).error_type == "signature_invalid"
 
 
 def test_a_requester_sends_only_what_it_may() -> None:
     only_triggers = both(may=frozenset({"trigger"}))
-    assert only_triggers.verify(signature("pms"), "trigger", BODY, NOW) == "pms"
-    refused = refusal(signature("pms", "cancel"), verb="cancel", by=only_triggers)
+    assert only_triggers.verify(signature("pms"), "trigger", TOPIC, BODY, NOW) == "pms"
+    refused = refusal(signature("pms"), verb="cancel", by=only_triggers)
     assert refused.error_type == "requester_not_allowed"
     assert str(refused) == "This requester may not send cancel: add it to requesters.pms.may."
 
@@ -257,13 +291,14 @@ def test_a_requester_sends_only_what_it_may() -> None:
     signed_at=st.one_of(st.just(SIGNED_AT), st.text(max_size=40)),
     text=st.text(max_size=100),
     verb=st.text(max_size=20),
+    address=st.text(max_size=20),
     body=st.binary(max_size=100),
 )
 def test_hostile_signatures_are_refused_and_nothing_else(
-    name: str, signed_at: str, text: str, verb: str, body: bytes
+    name: str, signed_at: str, text: str, verb: str, address: str, body: bytes
 ) -> None:
     hostile = Signature(requester=name, signed_at=signed_at, signature=text)
-    assert refusal(hostile, verb=verb, body=body).error_type == "signature_invalid"
+    assert refusal(hostile, verb=verb, address=address, body=body).error_type == "signature_invalid"
 
 
 # Carriers
@@ -364,7 +399,7 @@ def pem(key: Any = PUBLIC) -> bytes:
 def test_a_public_key_is_base64_or_pem_or_fetched(key: bytes | Callable[[], bytes]) -> None:
     pms = Requester(name="pms", algorithm="ed25519", key=key, may=ALL)
     signed = Signatures({"pms": pms}, required=True, window_ms=WINDOW_MS)
-    assert signed.verify(signature("pms"), "trigger", BODY, NOW) == "pms"
+    assert signed.verify(signature("pms"), "trigger", TOPIC, BODY, NOW) == "pms"
 
 
 P = 2**255 - 19
@@ -436,7 +471,7 @@ def test_a_name_that_differs_from_its_table_is_refused() -> None:
 def test_required_signatures_that_nobody_can_make_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"signing\.required is true and nobody can sign"):
         Signatures({}, required=True, window_ms=WINDOW_MS)
-    assert Signatures({}, required=False, window_ms=WINDOW_MS).verify(None, "trigger", BODY, NOW) is None
+    assert Signatures({}, required=False, window_ms=WINDOW_MS).verify(None, "trigger", TOPIC, BODY, NOW) is None
 
 
 def test_a_window_without_length_is_refused() -> None:
@@ -594,27 +629,27 @@ def test_a_shell_signs_as_the_page_says(name: str, first_line: str, tmp_path: Pa
     body = (tmp_path / "body").read_bytes()
     assert json.loads(body)["event_id"] == "e-1"
     signed = Signature(requester=name, signed_at=signed_at, signature=text)
-    assert verifier.verify(signed, "trigger", body, now_ms()) == name
+    assert verifier.verify(signed, "trigger", TOPIC, body, now_ms()) == name
     assert refusal(signed, body=body + b" ", now_ms=now_ms(), by=verifier).error_type == "signature_invalid"
 
 
 @needs_openssl
 def test_openssl_takes_a_shared_key_in_hex(tmp_path: Path) -> None:
-    (tmp_path / "signed").write_bytes(signed_bytes("kiosk", "trigger", SIGNED_AT, BODY))
+    (tmp_path / "signed").write_bytes(signed_bytes("kiosk", TOPIC, SIGNED_AT, BODY))
     text = shell(f"openssl dgst -sha256 -mac HMAC -macopt hexkey:{SHARED.hex()} -binary signed | base64 -w 0", tmp_path)
     signed = Signature(requester="kiosk", signed_at=SIGNED_AT, signature=text)
-    assert both().verify(signed, "trigger", BODY, NOW) == "kiosk"
+    assert both().verify(signed, "trigger", TOPIC, BODY, NOW) == "kiosk"
 
 
 @needs_openssl
 def test_openssl_makes_pem_that_is_taken(tmp_path: Path) -> None:
     shell(on_the_page("sh", "# Make an Ed25519 key."), tmp_path)
-    (tmp_path / "signed").write_bytes(signed_bytes("pms", "trigger", SIGNED_AT, BODY))
+    (tmp_path / "signed").write_bytes(signed_bytes("pms", TOPIC, SIGNED_AT, BODY))
     text = shell("openssl pkeyutl -sign -rawin -inkey pms.pem -in signed | base64 -w 0", tmp_path)
     pms = requester("pms", "ed25519", shell("openssl pkey -in pms.pem -pubout", tmp_path).encode())
     signed = Signature(requester="pms", signed_at=SIGNED_AT, signature=text)
     verifier = Signatures({"pms": pms}, required=True, window_ms=WINDOW_MS)
-    assert verifier.verify(signed, "trigger", BODY, NOW) == "pms"
+    assert verifier.verify(signed, "trigger", TOPIC, BODY, NOW) == "pms"
 
 
 @needs_openssl
@@ -627,10 +662,10 @@ def test_python_signs_as_the_page_says(tmp_path: Path) -> None:
     said = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, env=dict(os.environ)).stdout
     body, signed_at, by_hmac, wrapped = json.loads(said)
     by_kiosk = Signature(requester="kiosk", signed_at=signed_at, signature=by_hmac)
-    assert verifier.verify(by_kiosk, "trigger", body.encode(), now_ms()) == "kiosk"
+    assert verifier.verify(by_kiosk, "trigger", TOPIC, body.encode(), now_ms()) == "kiosk"
     unwrapped = unwrap(wrapped.encode())
     assert unwrapped is not None
-    assert verifier.verify(unwrapped[0], "trigger", unwrapped[1], now_ms()) == "pms"
+    assert verifier.verify(unwrapped[0], "trigger", TOPIC, unwrapped[1], now_ms()) == "pms"
 
 
 def test_the_page_names_what_is_refused() -> None:

@@ -258,6 +258,8 @@ _EXAMPLES: dict[str, list[tuple[str, Table]]] = {
 }
 EXAMPLE_KEY = b"an example, and no secret"
 """The key of the requester in the example of a signed message."""
+SIGNED_TOPIC = "encoder-bridge/harbour-hotel/front-desk/request/cancel"
+"""The topic that is signed in it."""
 
 
 def document() -> str:
@@ -403,15 +405,21 @@ def _messages() -> Table:
         "summary": "A message with its signature around it, for MQTT 3.1.1.",
         "payload": {"$ref": "#/components/schemas/Signed"},
         "bindings": {"mqtt": {"bindingVersion": _BINDING}},
-        "examples": [{"name": "a signed request to cancel", "payload": _signed_example("cancel")}],
+        "examples": [
+            {
+                "name": "a signed request to cancel",
+                "summary": f"It is good on {SIGNED_TOPIC}.",
+                "payload": _signed_example(),
+            }
+        ],
     }
     return messages
 
 
-def _signed_example(verb: str) -> Table:
+def _signed_example() -> Table:
     body = json.dumps(_EXAMPLES["Request"][0][1], ensure_ascii=False)
     signed_at = "2025-06-16T16:54:20Z"
-    digest = hmac.digest(EXAMPLE_KEY, signed_bytes("kiosk", verb, signed_at, body.encode()), hashlib.sha256)
+    digest = hmac.digest(EXAMPLE_KEY, signed_bytes("kiosk", SIGNED_TOPIC, signed_at, body.encode()), hashlib.sha256)
     return {
         "requester": "kiosk",
         "signed_at": signed_at,

@@ -76,13 +76,13 @@ class Signer:
     def sign(
         self,
         body: Mapping[str, object],
+        topic: str,
         *,
-        verb: str = "trigger",
         signed_at: str | None = None,
         name: str | None = None,
     ) -> Signed:
         payload, signed_at, name = json.dumps(body).encode(), signed_at or moment(), name or self.name
-        signed = f"encoder-bridge-v1\n{name}\n{verb}\n{signed_at}\n".encode() + payload
+        signed = f"encoder-bridge-v1\n{name}\n{topic}\n{signed_at}\n".encode() + payload
         if self._algorithm == "ed25519":
             file = self._folder / "signed"
             file.write_bytes(signed)

@@ -118,11 +118,12 @@ def test_no_canary_is_found_anywhere_in_a_guests_life_and_after_it(tmp_path: Pat
             },
         ) as desk,
     ):
+        topic = f"{desk.root}/trigger"
         for method in ("a", "b", "c", "d"):
-            signed = kiosk.sign(stay(method, credential=CREDENTIAL))
+            signed = kiosk.sign(stay(method, credential=CREDENTIAL), topic)
             desk.trigger(signed.payload, *signed.options)
-        desk.trigger(kiosk.sign(stay("e", credential=CREDENTIAL)).wrapped)
-        desk.trigger(kiosk.sign(stay("f", credential=CREDENTIAL), verb="cancel").wrapped)  # refused
+        desk.trigger(kiosk.sign(stay("e", credential=CREDENTIAL), topic).wrapped)
+        desk.trigger(kiosk.sign(stay("f", credential=CREDENTIAL), f"{desk.root}/request/cancel").wrapped)  # refused
         desk.trigger({**stay("odd"), "credential": {**CREDENTIAL, "guest": GUEST}})  # refused
         desk.answer_of("d")
         ask_everything(desk)

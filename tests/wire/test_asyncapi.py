@@ -70,14 +70,17 @@ def test_every_verb_and_every_event_has_its_channels() -> None:
 
 
 def test_the_signed_example_can_be_checked_and_holds_a_request() -> None:
-    found = signatures.unwrap(json.dumps(MESSAGES["Signed"]["examples"][0]["payload"]).encode())
+    (example,) = MESSAGES["Signed"]["examples"]
+    found = signatures.unwrap(json.dumps(example["payload"]).encode())
     assert found
     signature, body = found
     key = b"an example, and no secret"
     kiosk = signatures.Requester(name="kiosk", algorithm="hmac-sha256", key=key, may=frozenset({"cancel"}))
     signed_ms = 1_750_092_860_000
     checks = signatures.Signatures({"kiosk": kiosk}, required=True, window_ms=1)
-    assert checks.verify(signature, "cancel", body, signed_ms) == "kiosk"
+    topic = "encoder-bridge/harbour-hotel/front-desk/request/cancel"
+    assert topic in example["summary"]
+    assert checks.verify(signature, "cancel", topic, body, signed_ms) == "kiosk"
     validator("Request").validate(json.loads(body))
 
 

@@ -93,7 +93,7 @@ def test_deep_messages_that_nobody_signed_are_refused_or_dropped(
     desk = open_desk(broker, tap, more={"signing": {"required": True}, "requesters.pms": pms.table})
     for payload in DEEP.values():
         desk.trigger(payload)
-    good = pms.sign(need("signed"))
+    good = pms.sign(need("signed"), f"{desk.root}/trigger")
     if broker.protocol == "5":
         desk.trigger(good.payload, *good.options)
     else:
