@@ -187,6 +187,22 @@ def test_config_check_tells_every_finding_in_a_line_of_its_own(file: Path) -> No
     assert answer == {"is_valid": False, "findings": done.stderr.splitlines()}
 
 
+def test_config_check_tries_the_keys_and_makes_none(file: Path) -> None:
+    (file.parent / "short").write_text("canary")
+    (file.parent / "short").chmod(0o600)
+    file.write_text(
+        CONFIGURATION
+        + '[requesters.pms]\nalgorithm = "ed25519"\npublic_key = "AAAA"\n[privacy]\nkey_file = "short"\n'
+    )
+    done = run("config", "check", "--config", file)
+    assert done.exit_code == 78
+    signer, key = done.stderr.splitlines()
+    assert signer.startswith("requesters.pms: this is no public Ed25519 key")
+    assert key.startswith(f"{file.parent}/short holds no key")
+    assert "canary" not in done.stderr
+    assert not list(file.parent.glob("*.key"))
+
+
 def test_a_configuration_that_may_not_be_read_is_one_sentence(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def forbidden(_: Path) -> bytes:
         raise PermissionError(13, "Permission denied")

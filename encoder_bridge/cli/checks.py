@@ -10,6 +10,8 @@ from encoder_bridge.config import EncoderSettings, MqttSettings, Settings
 from encoder_bridge.config.tls import tls_context
 from encoder_bridge.driver import SettingsRejected
 from encoder_bridge.errors import ConfigError
+from encoder_bridge.keys import signatures_of
+from encoder_bridge.sealing import parse_key
 from encoder_bridge.tracebacks import brief
 
 
@@ -37,10 +39,17 @@ def _secrets(settings: Settings) -> Iterator[str]:
             settings.secret(name)
         except ConfigError as error:
             yield str(error)
-    try:
-        settings.mqtt_password()
-    except ConfigError as error:
-        yield str(error)
+    for read in (settings.mqtt_password, lambda: signatures_of(settings), lambda: _key(settings)):
+        try:
+            read()
+        except ConfigError as error:
+            yield str(error)
+
+
+def _key(settings: Settings) -> None:
+    """Try the key of the store, if one is configured: the check makes none."""
+    if path := settings.privacy.key_file:
+        parse_key(settings.privacy_key(path), path)
 
 
 def _certificates(mqtt: MqttSettings) -> Iterator[str]:
