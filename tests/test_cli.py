@@ -191,8 +191,7 @@ def test_config_check_tries_the_keys_and_makes_none(file: Path) -> None:
     (file.parent / "short").write_text("canary")
     (file.parent / "short").chmod(0o600)
     file.write_text(
-        CONFIGURATION
-        + '[requesters.pms]\nalgorithm = "ed25519"\npublic_key = "AAAA"\n[privacy]\nkey_file = "short"\n'
+        CONFIGURATION + '[requesters.pms]\nalgorithm = "ed25519"\npublic_key = "AAAA"\n[privacy]\nkey_file = "short"\n'
     )
     done = run("config", "check", "--config", file)
     assert done.exit_code == 78

@@ -16,7 +16,9 @@ from .fakes.magstripe import magstripe
 
 
 class TestContactless(EncoderContract):
-    """The one fake that can do everything: skipped is only what a device that tells no cards apart has to do."""
+    """The one fake that can do everything."""
+
+    test_a_device_that_cannot_tell_cards_apart_gives_no_uid = None  # type: ignore[assignment] # it can
 
     @pytest.fixture
     def rig(self) -> Rig:
