@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 from encoder_bridge.errors import BridgeError
+from encoder_bridge.socket_address import address_of
 
 ANSWER_S = 30.0
 """Seconds within which a bridge answers what needs no person."""
@@ -205,7 +206,8 @@ class _Connection(HTTPConnection):
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         try:
             self.sock.settimeout(self.timeout)
-            self.sock.connect(str(self._path))
+            with address_of(self._path) as address:
+                self.sock.connect(address)
         except BaseException:
             self.sock.close()
             raise

@@ -14,9 +14,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from encoder_bridge.errors import ConfigError
+from encoder_bridge.socket_address import address_of
 
-LONGEST_BYTES = 107
-"""What `sockaddr_un.sun_path` holds beside its final zero (unix(7))."""
 _BACKLOG = 16
 _PEER = struct.Struct("3i")
 """`struct ucred` (unix(7), SO_PEERCRED): process, user, group."""
@@ -27,13 +26,8 @@ def listening(path: Path) -> Iterator[socket.socket]:
     """Listen at `path` with mode 0600; what a dead process left there is replaced, the file is removed at the end.
 
     Raises:
-        ConfigError: it cannot be had: too long, no folder, no socket there, or somebody listens already.
+        ConfigError: it cannot be had: no folder, no socket there, or somebody listens already.
     """
-    length = len(os.fsencode(path))
-    if length > LONGEST_BYTES:
-        raise ConfigError(
-            f"control.socket: {path} has {length} bytes, a socket's path at most {LONGEST_BYTES}: name a shorter one."
-        )
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as listener:
         try:
             _bind(listener, path)
@@ -68,7 +62,8 @@ def _bind(listener: socket.socket, path: Path) -> None:
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)  # two that start together must not both find a dead socket
         _make_room(path)
-        listener.bind(os.fspath(path))
+        with address_of(path) as address:
+            listener.bind(address)
         path.chmod(0o600)
         listener.listen(_BACKLOG)  # only now can anybody connect
     finally:
@@ -85,7 +80,8 @@ def _make_room(path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as visitor:
         visitor.setblocking(False)
         try:
-            visitor.connect(os.fspath(path))
+            with address_of(path) as address:
+                visitor.connect(address)
         except ConnectionRefusedError:
             path.unlink()
             return

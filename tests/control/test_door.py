@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from control.rig import serving
+from encoder_bridge.cli.client import _Connection
 from encoder_bridge.control import door
 from encoder_bridge.control.door import listening, peer_of
 from encoder_bridge.errors import ConfigError
@@ -78,13 +79,23 @@ def test_a_file_that_is_no_socket_is_left_alone(tmp_path: Path) -> None:
     assert path.read_text() == "precious"
 
 
-def test_a_path_that_no_socket_can_have_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / ("x" * (107 - len(os.fsencode(tmp_path)) - 1))
-    with listening(path):
+def test_a_socket_in_a_folder_however_deep_is_reached(tmp_path: Path) -> None:
+    folder = tmp_path / ("x" * 120)
+    folder.mkdir()
+    path = folder / "c"
+    with listening(path) as listener:
+        client = _Connection(path, 5)
+        client.connect()
+        listener.accept()[0].close()
+        client.close()
+        with pytest.raises(ConfigError, match="another bridge listens"), listening(path):
+            pass
+    assert not path.exists()
+
+
+def test_a_name_that_no_socket_can_have_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"cannot be used \(.*\): name another\."), listening(tmp_path / ("x" * 110)):
         pass
-    longer = path.with_name(path.name + "x")
-    with pytest.raises(ConfigError, match=r"has 108 bytes, a socket's path at most 107: name a shorter one\."):
-        listening(longer).__enter__()
 
 
 def test_a_folder_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
