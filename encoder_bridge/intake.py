@@ -229,7 +229,7 @@ class Intake:
     async def _run_errand(self, asked: wire.Read | wire.Erase, requester: str | None) -> wire.Response:
         if isinstance(asked, wire.Erase) and asked.given_up:
             is_there = await self._commits(self._store.cards.give_up_erasure, asked.encoder, self._clock())
-            error = None if is_there else texts.problem("unknown_job")
+            error = None if is_there else texts.problem("not_unsure")
             return wire.Response(
                 id=asked.id,
                 status="done" if is_there else "rejected",

@@ -128,16 +128,17 @@ def card_event(
     return Outgoing(kind="event", name=event_type, body=body.model_dump_json(exclude_none=True))
 
 
-def job_state(job: Job) -> Outgoing:
-    """The retained state of the access method's newest job."""
+def job_state(job: Job, *, was_erased: bool = False) -> Outgoing:
+    """The retained state of an access method's job; `was_erased`: its card was blanked since."""
+    erased = problem(texts.problem("card_erased")) if was_erased else None
     body = wire.JobState(
         access_method_id=job.access_method_id,
         trigger_event_id=job.event_id,
         state=job.state.value,
         since=iso(job.state_at),
-        is_issued=job.state is State.ISSUED,
+        is_issued=job.state is State.ISSUED and not was_erased,
         encoder=job.encoder,
-        error=_problem(job),
+        error=erased or _problem(job),
     )
     return Outgoing(kind="state", name=job.access_method_id, body=body.model_dump_json(exclude_none=True))
 
@@ -187,9 +188,12 @@ def problem(told: Problem, *, encoder: str | None = None, card: Card | None = No
 
 
 def _for_clerk(told: Problem, **values: object) -> str:
-    if told.type in texts.KNOWN:
-        return texts.clerk(told.type, **values)
-    return f"{told.message} {texts.clerk(told.type)}"  # a driver's own word for it says more than we know
+    if told.type not in texts.KNOWN:
+        return f"{told.message} {texts.clerk(told.type)}"  # a driver's own word for it says more than we know
+    said = texts.clerk(told.type, **values)
+    if "destroy" in told.values:
+        said = f"{said} {texts.clerk('card_to_destroy', card=told.values['destroy'])}"
+    return said
 
 
 def card_body(card: Card | None) -> wire.CardBody | None:

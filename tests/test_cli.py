@@ -15,7 +15,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from encoder_bridge import sqlite
+from encoder_bridge import sqlite, texts
 from encoder_bridge.cli import COMMANDS, EXIT_CODES, cli
 from encoder_bridge.errors import BridgeError
 
@@ -58,8 +58,8 @@ def store(tmp_path: Path) -> Iterator[sqlite3.Connection]:
     ):
         connection.execute(
             "INSERT INTO job (job_id, access_method_id, state, place, credential, origin, event_id, is_reissue,"
-            " created_at, state_at, expires_at, encoder, receipt, error)"
-            " VALUES (?, ?, ?, 0, '{}', '{}', 'ev', 0, ?, ?, ?, ?, ?, ?)",
+            " created_at, state_at, expires_at, encoder, receipt, error, card_uid)"
+            " VALUES (?, ?, ?, 0, '{}', '{}', 'ev', 0, ?, ?, ?, ?, ?, ?, '04a1')",
             (
                 job_id,
                 method,
@@ -283,7 +283,11 @@ def test_jobs_are_listed_newest_first_in_the_propertys_zone(file: Path, store: s
     held = json.loads(run("jobs", "list", "--config", file, "--state", "held", "--json").stdout)
     assert [job["job_id"] for job in held] == [2]
     assert held[0]["created_at"] == "2025-07-12T12:00:00.000Z"
-    assert held[0]["error"] == {"type": "profile_missing", "message": "Set jobs.default_profile."}
+    assert held[0]["error"] == {
+        "type": "profile_missing",
+        "message": "Set jobs.default_profile.",
+        "clerk": texts.clerk("profile_missing"),
+    }
     limited = json.loads(run("jobs", "list", "--config", file, "--limit", "1", "--json").stdout)
     assert [job["job_id"] for job in limited] == [3]
     assert run("jobs", "list", "--config", file, "--state", "expired").stdout == "There is no such job.\n"

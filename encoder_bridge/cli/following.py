@@ -36,6 +36,7 @@ class Follower:
         self._is_interrupted = False
         self._asked: dict[str, str | None] = {}
         self._is_half_a_line = False
+        self._why: str | None = None
 
     def run(self) -> int:
         """Follow it.
@@ -83,11 +84,18 @@ class Follower:
                 return {}
             self._say(f"{self._method} is on disk.")
         if event.kind == "job" and event.body["state"] not in {*ENDED, "held"}:
+            self._say_why_it_waits(event.body)
             return None
         newest = next(iter(self._channel.jobs_of(self._method)), None)
         if newest and newest["state"] not in {*ENDED, "held"}:
             return None
         return newest or {}
+
+    def _say_why_it_waits(self, job: dict[str, Any]) -> None:
+        why = sentence(job.get("error") or {}) if job["state"] == "queued" else None
+        if why and why != self._why:
+            self._say(why)
+        self._why = why
 
     def _end(self, job: dict[str, Any]) -> int:
         state = job.get("state")
@@ -97,6 +105,8 @@ class Follower:
             self._say("This asked for no card.")
         else:
             self._say(_told(self._method, job))
+            for warning in job.get("warnings") or []:
+                self._say(sentence(warning))
         if self._is_interrupted:
             return _INTERRUPTED
         return 0 if state == "issued" else Negative.exit_code
@@ -108,6 +118,11 @@ class Follower:
             whether there is an end to wait for.
         """
         if self._answer and self._answer.body.get("status") not in {"accepted", "held"}:
+            return False
+        job = next(iter(self._channel.jobs_of(self._method)), None)
+        if job and job["state"] == "unsure":
+            way_out = f"'encoder-bridge jobs resolve {self._method}'"
+            self._say(f"Its card is in doubt and stays so: lay it down again, or see {way_out}.")
             return False
         answer = ask(self._channel, "cancel", {"access_method_id": self._method})
         error = answer.body.get("error") or {}

@@ -24,7 +24,7 @@ class Guests:
         for job_id in self._ledger.sealed.having(request.who):
             found[job_id] = self._ledger.job(job_id)
         if not found:
-            return self._rejected(request, "unknown_job")
+            return self._rejected(request, "unknown_guest")
         if any(job.state in OPEN for job in found.values()):
             return self._rejected(request, "guest_in_use")
         for job in found.values():

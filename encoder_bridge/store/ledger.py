@@ -173,7 +173,8 @@ class Ledger:
         card = job.intent.card if job.intent else None
         which = f"Card {card.uid}" if card and card.uid else "The card that was used last"
         message = f"{problem.message} {which} may carry it all the same: destroy that card."
-        return self.move(job, State.FAILED, now, error=Problem(type=problem.type, message=message))
+        values = {**problem.values, "destroy": card.uid if card and card.uid else ""}
+        return self.move(job, State.FAILED, now, error=Problem(type=problem.type, message=message, values=values))
 
     def restate(self, job: Job, problem: Problem | None) -> None:
         """Give the present state another reason, or none."""

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any
 
-from encoder_bridge.model import Job, iso
+from encoder_bridge import reports, texts
+from encoder_bridge.model import Job, Problem, iso
 from encoder_bridge.store.rows import COLUMNS, to_job
 
 _SHOWN = (
@@ -33,11 +35,13 @@ _SHOWN = (
     "card",
     "error",
     "warnings",
+    "was_erased",
 )
 _JOBS = """
 SELECT job_id, access_method_id, state, encoder, profile, attempt, event_id, is_reissue, requester, sequence, route,
        backup, created_at, state_at, expires_at, issued_at, json_extract(receipt, '$.evidence'),
-       json_extract(coalesce(receipt, intent), '$.card'), error, warnings
+       json_extract(coalesce(receipt, intent), '$.card'), error, warnings,
+       card_uid IS NULL AND json_extract(receipt, '$.card.uid') IS NOT NULL
 FROM job
 """
 _TIMES = ("created_at", "state_at", "expires_at", "issued_at")
@@ -105,5 +109,13 @@ def _job(row: Mapping[str, Any]) -> JobView:
         shown[key] = iso(row[key]) if row[key] is not None else None
     for key in _JSON:
         shown[key] = json.loads(row[key]) if row[key] else None
-    shown["warnings"] = shown["warnings"] or []
+    was_erased = shown.pop("was_erased")
+    if shown["state"] == "issued" and was_erased:
+        shown["error"] = asdict(texts.problem("card_erased"))
+    shown["error"] = _told(shown["error"])
+    shown["warnings"] = [_told(warning) for warning in shown["warnings"] or []]
     return shown
+
+
+def _told(problem: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    return reports.problem(Problem(**problem)).model_dump(exclude_none=True) if problem else None

@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from control.rig import Running, insert, job, serving
-from encoder_bridge import wire
+from encoder_bridge import texts, wire
 from encoder_bridge.cli import cli
 from encoder_bridge.intake import Envelope
 from encoder_bridge.model import State
@@ -271,7 +271,7 @@ def issue(running: Running, *, end: State = State.ISSUED) -> Callable[[Envelope]
                 '{"type": "credential_rejected", "message": "No card can take it."}' if end is State.FAILED else None
             )
             running.connection.execute(
-                "UPDATE job SET state = ?, open = NULL, encoder = 'desk-1', receipt = ?, error = ?",
+                "UPDATE job SET state = ?, open = NULL, encoder = 'desk-1', card_uid = '04a1', receipt = ?, error = ?",
                 (end, '{"evidence": "read_back", "card": {"technology": "x", "uid": "04a1"}, "note": {}}', error),
             )
             running.control.hear(News(jobs={method: job(1, end, method)}))
@@ -315,7 +315,7 @@ def test_encode_ends_with_1_where_no_card_was_issued(running: Running) -> None:
     running.intake.answers["trigger"] = issue(running, end=State.FAILED)
     done = run(running, "encode")
     assert done.exit_code == 1
-    assert done.stdout.splitlines()[-1].endswith(" has failed. No card can take it.")
+    assert done.stdout.splitlines()[-1].endswith("look at the booking again and call IT.")
 
 
 def test_encode_answers_programs_with_the_answer_and_the_job(running: Running) -> None:
@@ -348,7 +348,7 @@ def test_encode_leaves_a_job_that_is_held(running: Running) -> None:
 
     running.intake.answers["trigger"] = hold
     done = run(running, "encode", "--access-method", "am_1")
-    assert (done.exit_code, done.stdout.splitlines()[-1]) == (1, "am_1 is held. Confirm it.")
+    assert (done.exit_code, done.stdout.splitlines()[-1]) == (1, f"am_1 is held. Confirm it. {texts.clerk('t')}")
 
 
 def test_encode_without_waiting_only_queues(running: Running) -> None:

@@ -108,7 +108,9 @@ def test_a_job_is_shown_with_who_asked_its_number_its_route_and_its_attempts(run
     newest = body["jobs"][0]
     assert (newest["requester"], newest["sequence"]) == ("pms", 7)
     assert (newest["route"], newest["backup"]) == (["desk-1"], ["desk-2"])
-    assert newest["warnings"] == [{"type": "sequence_window", "message": "Two more."}]
+    (warning,) = newest["warnings"]
+    assert (warning["type"], warning["message"]) == ("sequence_window", "Two more.")
+    assert warning["clerk"].startswith("For this room, several new cards were made")
     assert newest["attempts"] == [
         {
             "attempt": 1,

@@ -266,3 +266,11 @@ def test_a_receipt_for_the_card_in_doubt_ends_it_where_it_stands(desk: Desk) -> 
     assert desk.do(desk.store.work.issue, job, Receipt(evidence=Evidence.READ_BACK, card=CARD), desk.now)
     assert on(desk) in ({2}, {None})
     assert desk.job(1).state is State.ISSUED
+
+
+def test_giving_up_a_card_in_doubt_names_the_card_to_the_person_at_the_desk_too(desk: Desk) -> None:
+    desk.need("m1")
+    desk.doubt(desk.begin())
+    error = desk.request("cancel", "m1")["error"]
+    assert error["message"].endswith("Card 04aa may carry it all the same: destroy that card.")
+    assert error["clerk"].endswith("Destroy the card 04aa: it may open the door all the same.")

@@ -11,6 +11,7 @@ import pytest
 from encoder_bridge.driver import Card, Evidence, Intent, Receipt
 from encoder_bridge.model import Problem, iso
 from encoder_bridge.store.cards import Erasure
+from encoder_bridge.store.views import Views
 
 from .desk import CARD, DAY, MINUTE, OTHER_CARD, RULES, START, Desk, credential
 
@@ -321,3 +322,25 @@ def test_an_erasure_is_remembered_as_long_as_the_history_and_one_in_doubt_until_
     desk.now += 1
     desk.do(desk.store.retention.prune, desk.now)
     assert states(desk) == ["unsure"]
+
+
+def test_the_state_of_a_job_whose_card_was_erased_says_so(desk: Desk) -> None:
+    desk.need("m1")
+    desk.issue(desk.begin())
+    desk.forget_outbox()
+    erasure = desk.do(
+        desk.store.cards.begin_erasure,
+        "left",
+        Intent(card=CARD),
+        desk.now,
+        resumes=None,
+        even_if_valid=True,
+        requester=None,
+        operator=None,
+    )
+    assert isinstance(erasure, Erasure)
+    desk.do(desk.store.cards.erased, erasure, Receipt(evidence=Evidence.READ_BACK, card=CARD), desk.now)
+    (state,) = desk.outbox("state")
+    assert (state["access_method_id"], state["is_issued"], state["error"]["type"]) == ("m1", False, "card_erased")
+    (job,) = Views(desk.connection.execute).jobs_of("m1")
+    assert job["error"]["type"] == "card_erased"

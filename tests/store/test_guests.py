@@ -108,7 +108,7 @@ def test_a_guest_nobody_knows_cannot_be_forgotten(desk: Desk) -> None:
     desk.request("cancel")
     answer = forget(desk, "somebody")
     assert answer.error is not None
-    assert (answer.status, answer.error.type) == ("rejected", "unknown_job")
+    assert (answer.status, answer.error.type) == ("rejected", "unknown_guest")
     assert "somebody" not in answer.model_dump_json()
 
 
