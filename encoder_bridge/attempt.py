@@ -11,7 +11,7 @@ from encoder_bridge import texts
 from encoder_bridge.board import Board
 from encoder_bridge.call import Call
 from encoder_bridge.commits import Commits
-from encoder_bridge.desk import AttemptDesk, Clock, is_plain
+from encoder_bridge.desk import AttemptDesk, Clock
 from encoder_bridge.driver import (
     CardRejected,
     Credential,
@@ -19,7 +19,6 @@ from encoder_bridge.driver import (
     DeviceUnavailable,
     DriverError,
     Encoder,
-    Evidence,
     Intent,
     NoCard,
     Receipt,
@@ -29,6 +28,7 @@ from encoder_bridge.driver import (
     Withdrawn,
 )
 from encoder_bridge.log import Logger
+from encoder_bridge.mishaps import broken, gone, hung, sound, told, unavailable
 from encoder_bridge.model import Assignment, Problem
 from encoder_bridge.store.work import Work
 from encoder_bridge.validity import NothingLeft, rounded_inward
@@ -37,21 +37,6 @@ MAX_FAULTS = 3
 """A driver that breaks on one credential this often has failed it."""
 _PAUSE_MS = 1000
 _MOST_DOUBLINGS = 6
-
-
-def hung() -> Problem:
-    """The device does not come back with what it owes."""
-    return texts.problem("encoder_communication_timeout")
-
-
-def gone() -> Problem:
-    """The device is not there any more."""
-    return texts.problem("encoder_not_online")
-
-
-def broken() -> Problem:
-    """The driver did what no driver may."""
-    return texts.problem("uncategorized_error")
 
 
 class Attempt:
@@ -154,7 +139,7 @@ class Attempt:
             self._device.check(credential)
         except CredentialRejected as error:
             self._log.warning("credential_rejected", sentence=str(error))
-            await self._commits(self._work.fail, self.job, _problem(error), self._clock())
+            await self._commits(self._work.fail, self.job, told(error), self._clock())
             return False
         except Exception:
             self._log.exception("driver_broke")
@@ -176,7 +161,7 @@ class Attempt:
                 await self._call.shut_down()
                 await self._accept_late(self._call)
             raise
-        raise DeviceUnavailable(hung().message, error_type=hung().type)
+        raise unavailable(hung())
 
     async def settle(self) -> None:
         """Wait for a call that hung; if it comes back with a receipt after all, that counts."""
@@ -210,14 +195,14 @@ class Attempt:
     async def _conclude(self, call: asyncio.Task[Receipt]) -> bool:
         job, now = self.job, self._clock()
         try:
-            receipt = _sound(call.result())
+            receipt = sound(call.result())
         except Withdrawn:
             if not self._desk.is_off:
                 await self._broke()
                 raise
             if self._desk.device_lost:
                 await self._commits(self._work.requeue, job, gone(), now)
-                raise DeviceUnavailable(gone().message, error_type=gone().type) from None
+                raise unavailable(gone()) from None
             if self._desk.interrupted and job.intent is None:  # one in doubt stands where it stood
                 await self._commits(self._work.requeue, job, texts.problem("interrupted"), now)
             if self._desk.waited_too_long:
@@ -228,29 +213,29 @@ class Attempt:
             return False
         except NoCard as error:
             self._note("no_card", error)
-            problem = _problem(error)
+            problem = told(error)
             await self._commits(self._work.requeue, job, problem, now, retry_at=now + _PAUSE_MS, yields=True)
             return False
         except CardRejected as error:
             self._note("card_rejected", error)
             pause = 0 if isinstance(self._device, Sensing) else _PAUSE_MS
-            self.verdict = _problem(error)
+            self.verdict = told(error)
             await self._commits(self._work.requeue, job, self.verdict, now, retry_at=now + pause)
             await self._signal(ok=False)
             return True
         except CredentialRejected as error:
             self._note("credential_rejected", error)
-            await self._commits(self._work.fail, job, _problem(error), now)
+            await self._commits(self._work.fail, job, told(error), now)
             return False
         except Unsure as error:
             self._note("unsure", error)
-            self.verdict = _problem(error)
+            self.verdict = told(error)
             await self._doubt(self.verdict)
             await self._signal(ok=False)
             return True
         except DeviceUnavailable as error:
             self._note("device_unavailable", error)
-            await self._commits(self._work.requeue, job, _problem(error), now)
+            await self._commits(self._work.requeue, job, told(error), now)
             raise
         except asyncio.CancelledError as error:  # nobody cancels a call that has ended: this one is the driver's
             self._log.exception("driver_broke")
@@ -306,7 +291,7 @@ class Attempt:
     async def _accept_late(self, call: Call[Receipt]) -> None:
         if call.late_result is not None:
             with contextlib.suppress(TypeError):
-                await self._issue(_sound(call.late_result))
+                await self._issue(sound(call.late_result))
 
     async def _issue(self, receipt: Receipt) -> bool:
         if self._rounded:
@@ -327,27 +312,10 @@ class Attempt:
         finally:
             signal.cancel()
         if not signal.done():
-            raise DeviceUnavailable(hung().message, error_type=hung().type)
+            raise unavailable(hung())
         if not signal.cancelled() and (error := signal.exception()):
             self._log.warning("no_signal", error_type=type(error).__name__)
 
     def _note(self, event: str, error: DriverError) -> None:
         raw = type(error.raw).__name__ if isinstance(error.raw, BaseException) else repr(error.raw)
         self._log.warning(event, sentence=str(error), raw=raw)
-
-
-def _problem(error: DriverError) -> Problem:
-    return Problem(type=str(error.error_type), message=str(error))
-
-
-def _sound(receipt: object) -> Receipt:
-    """The receipt, if it is one that can be stored.
-
-    Raises:
-        TypeError: it is not.
-    """
-    if not isinstance(receipt, Receipt) or not isinstance(receipt.evidence, Evidence):
-        raise TypeError("the driver returned something that is no receipt")
-    if not is_plain(receipt.card, receipt.note):
-        raise TypeError("the driver's receipt holds something that is no text")
-    return receipt

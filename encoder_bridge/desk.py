@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Literal
+from collections.abc import Awaitable, Callable
+from typing import Literal
 
 from encoder_bridge import texts, wire
 from encoder_bridge.board import Board
 from encoder_bridge.commits import Commits
 from encoder_bridge.driver import Card, CardRejected, Device, Intent, Prompt, Sensing, Withdrawn
+from encoder_bridge.mishaps import is_plain
 from encoder_bridge.model import Assignment, Problem, iso
 from encoder_bridge.reports import card_body, problem
 from encoder_bridge.store.work import Verdict, Work
@@ -239,11 +240,3 @@ def not_enforced(device: Device) -> list[Literal["card_in_use", "lift"]]:
     if not isinstance(device, Sensing):
         found.append("lift")
     return found
-
-
-def is_plain(card: Card | None, note: Mapping[Any, Any]) -> bool:
-    """Whether what a driver hands over to be kept is text, as the port says."""
-    texts = [*note.keys(), *note.values()]
-    if card is not None:
-        texts += [card.technology] if card.uid is None else [card.technology, card.uid]
-    return all(isinstance(text, str) for text in texts)

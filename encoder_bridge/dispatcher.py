@@ -72,7 +72,7 @@ class Dispatcher:
 
         A caller that is cancelled withdraws the errand.
         """
-        errand = Errand(asked, requester)
+        errand = Errand(asked, requester, commits=self._commits, cards=self._store.cards, clock=self._clock)
         if asked.encoder in self._stations:
             self._stations[asked.encoder].send(errand)
         else:

@@ -7,25 +7,23 @@ import contextlib
 from typing import Any
 
 from encoder_bridge import texts, wire
-from encoder_bridge.attempt import broken, gone, hung
 from encoder_bridge.board import Board
 from encoder_bridge.call import Call
 from encoder_bridge.commits import Commits
-from encoder_bridge.desk import CallDesk, Clock, ErasingDesk, ReadingDesk, is_plain
+from encoder_bridge.desk import CallDesk, Clock, ErasingDesk, ReadingDesk
 from encoder_bridge.driver import (
     Contents,
     Device,
     DeviceUnavailable,
     DriverError,
     Eraser,
-    Evidence,
     Intent,
     Reader,
-    Receipt,
     Unsure,
     Withdrawn,
 )
 from encoder_bridge.log import Logger
+from encoder_bridge.mishaps import broken, gone, hung, is_plain, sound, told, unavailable
 from encoder_bridge.model import Problem, iso
 from encoder_bridge.reports import card_body, problem
 from encoder_bridge.store.cards import Cards, Erasure
@@ -39,18 +37,21 @@ class Errand:
     Args:
         asked: what is wanted.
         requester: who asks.
+        commits: makes operations durable.
+        cards: the operations.
+        clock: the present.
     """
 
-    def __init__(self, asked: Asked, requester: str | None) -> None:
+    def __init__(self, asked: Asked, requester: str | None, *, commits: Commits, cards: Cards, clock: Clock) -> None:
         self.asked = asked
         self.response: asyncio.Future[wire.Response] = asyncio.get_running_loop().create_future()
         self._requester = requester
         self._desk: CallDesk | None = None
         self._call: Call[Any] | None = None
         self._erasure: Erasure | None = None
-        self._cards: Cards
-        self._commits: Commits
-        self._clock: Clock
+        self._commits = commits
+        self._cards = cards
+        self._clock = clock
 
     def withdraw(self) -> None:
         """Whoever asked waits no longer."""
@@ -64,22 +65,11 @@ class Errand:
             self._desk.device_lost = True
             self._desk.withdraw()
 
-    def refuse(self, told: Problem) -> None:
+    def refuse(self, why: Problem) -> None:
         """Answer that nothing comes of it."""
-        self._answer("rejected", error=told)
+        self._answer("rejected", error=why)
 
-    async def run(
-        self,
-        device: Device,
-        encoder: str,
-        *,
-        commits: Commits,
-        cards: Cards,
-        board: Board,
-        clock: Clock,
-        card_wait_s: float,
-        log: Logger,
-    ) -> bool:
+    async def run(self, device: Device, board: Board, *, card_wait_s: float, log: Logger) -> bool:
         """Do it.
 
         Returns:
@@ -90,16 +80,16 @@ class Errand:
         """
         if self.response.done():  # whoever asked has gone
             return True
-        self._cards, self._commits, self._clock = cards, commits, clock
+        encoder = self.asked.encoder
         silence_s = device.capabilities.silence_s
         is_erasure = isinstance(self.asked, wire.Erase)
-        shown = wire.EncoderState(state="erasing" if is_erasure else "reading", since=iso(clock()))
+        shown = wire.EncoderState(state="erasing" if is_erasure else "reading", since=iso(self._clock()))
         if isinstance(self.asked, wire.Erase) and isinstance(device, Eraser):
             # Before the first wait: whoever asked, or the device, may go during it.
             desk = self._desk = ErasingDesk(
                 encoder, shown, begin=self._begin, board=board, card_wait_s=card_wait_s, silence_s=silence_s
             )
-            self._erasure = await commits.relaxed(cards.unsettled, encoder)
+            self._erasure = await self._commits.relaxed(self._cards.unsettled, encoder)
             resume = self._erasure.intent if self._erasure else None
             self._call = Call(device.erase(desk, resume), desk, silence_s=silence_s, name=f"{encoder} erase")
         elif not is_erasure and isinstance(device, Reader):
@@ -136,23 +126,23 @@ class Errand:
             await self._take(call.task.result())
         except Withdrawn:
             await self._withdraw()
-            told = gone() if desk.device_lost else texts.problem("no_credential_on_encoder")
-            self._answer("failed", error=told)
+            why = gone() if desk.device_lost else texts.problem("no_credential_on_encoder")
+            self._answer("failed", error=why)
         except Unsure as error:
-            await self._doubt(_problem(error))
-            self._answer("unsure", error=_problem(error))
+            await self._doubt(told(error))
+            self._answer("unsure", error=told(error))
         except DeviceUnavailable as error:
             await self._withdraw()
-            self._answer("failed", error=_problem(error))
+            self._answer("failed", error=told(error))
             raise
         except DriverError as error:
             await self._withdraw()
-            self._answer("failed", error=_problem(error))
+            self._answer("failed", error=told(error))
         except (Exception, asyncio.CancelledError) as error:
             log.exception("driver_broke")
             await self._doubt(broken())
             self._answer("failed", error=broken())
-            raise DeviceUnavailable(broken().message, error_type=broken().type) from error
+            raise unavailable(broken()) from error
         return True
 
     async def _begin(self, intent: Intent) -> Problem | None:
@@ -179,24 +169,24 @@ class Errand:
             made = await self._commits.relaxed(self._cards.made_here, result.card.uid, self._clock())
             self._answer("read", card=card_body(result.card), fields=dict(result.fields), made_here=made)
             return
-        if not isinstance(result, Receipt) or not isinstance(result.evidence, Evidence):
-            raise TypeError("the driver returned something that is no receipt")
+        receipt = sound(result)
         if self._erasure:
-            await self._commits(self._cards.erased, self._erasure, result, self._clock())
-        self._answer("erased", card=card_body(result.card))
+            await self._commits(self._cards.erased, self._erasure, receipt, self._clock())
+        self._answer("erased", card=card_body(receipt.card))
 
-    async def _doubt(self, told: Problem) -> None:
+    async def _doubt(self, why: Problem) -> None:
         """An erasure that began, now or in an earlier call, is to be looked at again."""
         if self._erasure:
-            await self._commits(self._cards.doubt_erasure, self._erasure, told, self._clock())
+            await self._commits(self._cards.doubt_erasure, self._erasure, why, self._clock())
 
     async def _withdraw(self) -> None:
         if self._erasure:
             await self._commits(self._cards.withdraw_erasure, self._erasure)
 
     async def _accept_late(self, call: Call[Any]) -> None:
-        if self._erasure and isinstance(call.late_result, Receipt):
-            await self._commits(self._cards.erased, self._erasure, call.late_result, self._clock())
+        if self._erasure and call.late_result is not None:
+            with contextlib.suppress(TypeError):
+                await self._commits(self._cards.erased, self._erasure, sound(call.late_result), self._clock())
 
     def _answer(self, status: wire.Status, *, error: Problem | None = None, **more: Any) -> None:
         with contextlib.suppress(asyncio.InvalidStateError):
@@ -209,7 +199,3 @@ class Errand:
                     **more,
                 )
             )
-
-
-def _problem(error: DriverError) -> Problem:
-    return Problem(type=str(error.error_type), message=str(error))

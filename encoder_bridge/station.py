@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from encoder_bridge import texts, wire
-from encoder_bridge.attempt import Attempt, broken, gone, hung
+from encoder_bridge.attempt import Attempt
 from encoder_bridge.board import Board
 from encoder_bridge.commits import Commits
 from encoder_bridge.desk import Clock, not_enforced
@@ -17,6 +17,7 @@ from encoder_bridge.driver import DeviceUnavailable, Driver, Encoder, Eraser, Re
 from encoder_bridge.errand import Errand
 from encoder_bridge.errors import ConfigError, StoreError
 from encoder_bridge.log import get_logger
+from encoder_bridge.mishaps import broken, gone, hung, told, unavailable
 from encoder_bridge.model import Assignment, Problem, iso
 from encoder_bridge.reports import problem as wire_problem
 from encoder_bridge.store import Store
@@ -58,7 +59,6 @@ class Station:
         self._commits = commits
         self._turns = store.turns
         self._work = store.work
-        self._cards = store.cards
         self._works = works
         self._board = board
         self._clock = clock
@@ -112,7 +112,7 @@ class Station:
                     self._show("idle")
                     await self._serve(device)
             except DeviceUnavailable as error:
-                self._offline(Problem(type=str(error.error_type), message=str(error)))
+                self._offline(told(error))
             except TimeoutError:
                 self._offline(texts.problem("encoder_not_online"))
             except StoreError:
@@ -160,7 +160,7 @@ class Station:
             lost.result()
         finally:
             lost.cancel()
-        raise DeviceUnavailable(gone().message, error_type=gone().type)
+        raise unavailable(gone())
 
     def _lose(self, _: asyncio.Task[None]) -> None:
         if self._attempt:
@@ -208,19 +208,9 @@ class Station:
         if errand is None:
             return
         try:
-            is_done = await errand.run(
-                device,
-                self.name,
-                commits=self._commits,
-                cards=self._cards,
-                board=self._board,
-                clock=self._clock,
-                card_wait_s=self._equipment.card_wait_s,
-                log=self._log,
-            )
-            if not is_done:
+            if not await errand.run(device, self._board, card_wait_s=self._equipment.card_wait_s, log=self._log):
                 self._hung = errand
-                raise DeviceUnavailable(hung().message, error_type=hung().type)
+                raise unavailable(hung())
         finally:
             self._errand = None
             self._ordered.clear()
@@ -258,7 +248,7 @@ class Station:
         except Exception:  # noqa: BLE001 - the attempt has logged it
             # Whatever went wrong, nobody holds this job now: somebody has to be told where it stands.
             await self._commits(self._work.abandon, attempt.job, self._clock())
-            raise DeviceUnavailable(broken().message, error_type=broken().type) from None
+            raise unavailable(broken()) from None
         finally:
             self._attempt = None
             self._show("idle", error=attempt.verdict)

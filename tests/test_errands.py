@@ -451,6 +451,30 @@ def test_a_blanking_that_hangs_is_in_doubt_and_counts_when_it_comes_back_after_a
     assert told(path)[-2:] == ["encoder_bridge.card_unsure", "encoder_bridge.card_erased"]
 
 
+class LateAndUnsound(SensingEncoder):
+    """Comes back from a blanking far too late, with a receipt that cannot be stored."""
+
+    async def erase(self, desk: Desk, resume: Intent | None = None) -> Receipt:
+        desk.ask(Prompt.PLACE_CARD)
+        await desk.intend(Intent(card=Card(technology="test", uid="ff")))
+        await asyncio.sleep(4 * SILENCE_S)
+        evidence: Any = "read_back"
+        return Receipt(evidence=evidence, card=None)
+
+
+def test_a_late_receipt_that_cannot_be_stored_leaves_the_blanking_in_doubt_and_the_desk_at_work(
+    monkeypatch: pytest.MonkeyPatch, world: World, path: Path
+) -> None:
+    monkeypatch.setattr(plastic, "SensingEncoder", LateAndUnsound)
+    with running(world, path) as bridge:
+        errand = erase(bridge)
+        bridge.advance(SILENCE_S + 1)
+        assert outcome(errand) == ("failed", "encoder_communication_timeout")
+        bridge.advance(REOPENED_S + 4 * SILENCE_S)
+        assert erasures(path) == ["unsure"]
+        assert shows(bridge) == "idle", "the encoder is opened again"
+
+
 # Shutting down.
 
 
