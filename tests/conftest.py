@@ -29,7 +29,7 @@ def pytest_sessionstart() -> None:
     if not TEST_WHEEL:
         return
     site_packages = Path(sysconfig.get_path("purelib"))
-    for name in ("encoder_bridge", "encoder_bridge_simulated"):
+    for name in ("encoder_bridge", "encoder_bridge_cards", "encoder_bridge_pcsc", "encoder_bridge_simulated"):
         origin = import_module(name).__file__
         if origin is None or not Path(origin).is_relative_to(site_packages):
             raise pytest.UsageError(f"{name} comes from {origin}, not from the wheel in {site_packages}")

@@ -1,0 +1,1 @@
+"""What goes onto a card: formats whose specification is public."""
