@@ -31,8 +31,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
-PORT = (1, 0)
-"""Version of this port: (major, minor).  A driver states, as a literal, the version it was built against."""
+PORT = (1, 1)
+"""Version of this port: (major, minor).  A driver states, as a literal, the version it was built against.
+
+1.1 added `TakesProfiles` and `Found.about`.
+"""
 
 Settings = Mapping[str, object]
 """An encoder's own table from the configuration, without the keys that belong to the core."""
@@ -222,6 +225,8 @@ class Found:
     """Serial number or reader name, never a port."""
     settings: Settings
     """What to put into the configuration to open it."""
+    about: Mapping[str, str] = field(default_factory=dict)
+    """What it is and can do, for people: model, technologies, light."""
 
 
 class Desk(Protocol):
@@ -352,3 +357,16 @@ class Driver(Protocol):
         Raises:
             DeviceUnavailable: on entering; the core tries again with back-off.
         """
+
+
+@runtime_checkable
+class TakesProfiles(Protocol):
+    """A driver whose cards' contents are chosen by the card profiles of the configuration.
+
+    Its `Settings` then hold all of them under ``profiles``: a mapping from each profile's name, which is what
+    `Credential.profile` names, to its table.  What stands in a table is between the driver and whoever configures it.
+    """
+
+    @property
+    def takes_profiles(self) -> bool:
+        """True."""

@@ -52,8 +52,9 @@ def equip(settings: Settings, name: str) -> Equipment:
     driver: Driver = loaded.driver or Unusable(loaded.sentence)
     if loaded.driver is None:
         get_logger("bridge").error("driver_not_usable", encoder=name, driver=encoder.driver, sentence=loaded.sentence)
+    given = settings.driver_settings(name, driver)
     try:
-        driver.check(encoder.settings, settings.secret)
+        driver.check(given, settings.secret)
     except SettingsRejected as error:
         raise ConfigError(f"encoders.{name}: {error}") from None
     except BridgeError:
@@ -64,7 +65,7 @@ def equip(settings: Settings, name: str) -> Equipment:
     return Equipment(
         name=name,
         driver=driver,
-        settings=encoder.settings,
+        settings=given,
         secret=settings.secret,
         card_wait_s=settings.jobs.card_wait_s,
     )

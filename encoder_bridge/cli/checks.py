@@ -66,7 +66,7 @@ def _encoder(name: str, encoder: EncoderSettings, settings: Settings) -> Iterato
         yield f"{key}.driver: {loaded.sentence}"
         return
     try:
-        loaded.driver.check(encoder.settings, settings.secret)
+        loaded.driver.check(settings.driver_settings(name, loaded.driver), settings.secret)
     except (SettingsRejected, ConfigError) as error:
         yield f"{key}: {error}"
     except Exception as error:  # noqa: BLE001 - a driver's bug is a finding too

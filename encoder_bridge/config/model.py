@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
@@ -16,12 +17,14 @@ from encoder_bridge.config.tables import (
     LogSettings,
     MqttSettings,
     PrivacySettings,
+    ProfileSettings,
     RequesterSettings,
     RouteSettings,
     SigningSettings,
     Table,
 )
 from encoder_bridge.config.values import File, SecretFile, ZoneName, refuse
+from encoder_bridge.driver import Driver, TakesProfiles
 from encoder_bridge.wire import Name
 
 
@@ -47,6 +50,8 @@ class Settings(Table):
     once it is synchronized on one without."""
     encoders: Annotated[dict[Name, EncoderSettings], Field(min_length=1)]
     """The encoders on this desk, each under a name of its own."""
+    profiles: dict[Name, ProfileSettings] = Field(default={})
+    """Card profiles, each under the name that triggers use: what goes onto a card; see docs/cards.md."""
     routes: tuple[RouteSettings, ...] = ()
     """Which encoders make the cards of triggers that name none; the first that fits counts, one without conditions
     fits all.  Without any route every encoder makes every card; what fits no route waits to be claimed."""
@@ -94,6 +99,20 @@ class Settings(Table):
         if self.signing.required and not self.requesters:
             refuse("requires signatures without anybody to sign: add a table under requesters")
         return self
+
+    @model_validator(mode="after")
+    def _default_is_a_profile(self) -> Self:
+        default = self.jobs.default_profile
+        if self.profiles and default is not None and default not in self.profiles:
+            refuse(f"has a jobs.default_profile that is no profile: use {', '.join(sorted(self.profiles))}")
+        return self
+
+    def driver_settings(self, encoder: str, driver: Driver) -> Mapping[str, object]:
+        """What the driver of an encoder is given: the encoder's own keys, and the card profiles if it takes them."""
+        own = self.encoders[encoder].settings
+        if not isinstance(driver, TakesProfiles):
+            return own
+        return {**own, "profiles": {name: profile.settings for name, profile in self.profiles.items()}}
 
     @property
     def control_socket(self) -> Path:

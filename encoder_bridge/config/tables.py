@@ -194,6 +194,20 @@ class EncoderSettings(Table):
         yield "driver", self.driver
 
 
+class ProfileSettings(Table):
+    """What goes onto a card, and where on which technology.  Its keys are checked by the drivers that write cards."""
+
+    model_config = ConfigDict(extra="allow")
+
+    @property
+    def settings(self) -> Mapping[str, object]:
+        """The whole table."""
+        return MappingProxyType(self.__pydantic_extra__ or {})
+
+    def __repr_args__(self) -> Iterator[tuple[str, object]]:
+        yield from ()
+
+
 class LogSettings(Table):
     """The log, on standard error."""
 
