@@ -48,6 +48,10 @@ class Layout(Protocol):
     """Where on one technology a profile's contents go, and under which keys.  Holds no key."""
 
     @property
+    def technologies(self) -> frozenset[str]:
+        """Every `Card.technology` that its works can have."""
+
+    @property
     def unit(self) -> str:
         """What a place is called in messages and in a trigger's raw data: ``block``, ``page`` or ``file``."""
 

@@ -16,12 +16,13 @@ class Format(Protocol):
     def ndef(self) -> bool:
         """Whether the image is an NDEF message, which each technology wraps in its own way."""
 
-    def image(self, credential: Credential, uid: bytes) -> bytes | Contents:
+    def image(self, credential: Credential, uid: bytes, unit: str) -> bytes | Contents:
         """Make what the card with this number has to carry; the same again for the same credential and number.
 
         Args:
             credential: what is asked for.
             uid: the card's lasting number.
+            unit: what a place of the technology is called, see `Layout.unit`.
 
         Returns:
             An image for the profile's area; from a format that takes what somebody else computed, contents by place.
