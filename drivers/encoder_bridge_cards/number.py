@@ -77,7 +77,7 @@ class NumberWork:
         if self._has_random_uid:
             raise CardRejected("This card shows another number each time: take one with a number that stays.")
 
-    def write(self, contents: Contents, progress: Progress) -> None:  # noqa: ARG002
+    def write(self, contents: Contents, progress: Progress) -> None:
         """Write nothing."""
 
     def verify(self, contents: Contents) -> None:  # noqa: ARG002

@@ -28,7 +28,7 @@ A place that is not named stays as it is."""
 Ours = Callable[[bytes], bool]
 """Whether the bytes of an area, in one piece, are recognised as something that its profile makes."""
 
-Progress = Callable[[int, int], None]
+Progress = Callable[[int, int], object]
 """Told steps done and steps in all; called after every effect on the card."""
 
 

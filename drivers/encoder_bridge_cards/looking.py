@@ -1,0 +1,147 @@
+"""Looking at the card that lies there, before anything is done to it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from encoder_bridge import driver
+from encoder_bridge.driver import Card, CardRejected, Credential, CredentialRejected, SettingsRejected
+from encoder_bridge_cards.link import Activation, Link
+from encoder_bridge_cards.personalisation import Contents, Layout, Mismatch, Ours, Progress, Work
+from encoder_bridge_cards.profile import Profile
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """A card that may be worked on, and what it is to carry."""
+
+    work: Work
+    contents: Contents
+    note: Mapping[str, str]
+
+    @property
+    def card(self) -> Card:
+        """The card."""
+        return self.work.card
+
+    def write(self, progress: Progress) -> None:
+        """Write the card and prove it.
+
+        Raises:
+            CardRejected: it was left as it was.
+            Mismatch: it does not carry what it should.
+            LinkError: the link broke off.
+        """
+        self.work.write(self.contents, progress)
+        self.work.verify(self.contents)
+
+    def is_done(self) -> bool:
+        """Whether a card that was begun carries everything already.
+
+        Raises:
+            LinkError: the link broke off.
+        """
+        try:
+            self.work.verify(self.contents)
+        except Mismatch:
+            return False
+        return True
+
+
+def for_writing(
+    profile: Profile, credential: Credential, link: Link, activation: Activation, *, resuming: bool
+) -> Seen:
+    """Look whether a card can take a credential, and which bytes that makes.
+
+    Raises:
+        CardRejected: another one may.
+        CredentialRejected: no card of this kind can.
+        LinkError: the link broke off.
+    """
+    try:
+        for layout, work in _works((profile,), link, activation):
+            work.survey(_ours(profile, activation.uid), resuming=resuming)
+            uid = _uid(work)
+            note = {"profile": profile.name, "written": str(layout.capacity > 0).lower()}
+            return Seen(work=work, contents=profile.contents(layout, credential, uid), note=note)
+    except SettingsRejected as error:
+        raise CredentialRejected(str(error)) from None
+    kinds = sorted(technology for layout in profile.layouts for technology in layout.technologies)
+    raise CardRejected(f"This kind of card is not used here: lay down one of {', '.join(kinds)}.")
+
+
+def for_blanking(profiles: Sequence[Profile], link: Link, activation: Activation, *, resuming: bool) -> Seen:
+    """Look whether a card carries something of ours.
+
+    Raises:
+        CardRejected: it does not.
+        LinkError: the link broke off.
+    """
+    sentence = "This card was not made here: lay down one that was."
+    for profile in profiles:
+        for _, work in _works((profile,), link, link.activate()):
+            try:
+                work.survey(_ours(profile, activation.uid), resuming=resuming)
+                _uid(work)
+            except (CardRejected, SettingsRejected) as error:
+                _log.info("not a card of profile %s: %s", profile.name, error)
+                continue
+            blank, carried = work.blank(), work.read()
+            if resuming or any(carried[place] != content for place, content in blank.items()):
+                return Seen(work=work, contents=blank, note={"profile": profile.name})
+            sentence = "This card is blank: nothing has to be erased."
+    raise CardRejected(sentence, raw="foreign_content", error_type="card_not_made_here")
+
+
+def at_contents(profiles: Sequence[Profile], link: Link, activation: Activation) -> driver.Contents:
+    """Tell what a card carries, as far as our profiles know it.
+
+    Raises:
+        LinkError: the link broke off.
+    """
+    told: dict[str, str] = {"state": "foreign"}
+    card = Card(technology=activation.family.value, uid=None if activation.has_random_uid else activation.uid.hex())
+    for profile in profiles:
+        for _, work in _works((profile,), link, link.activate()):
+            card = work.card
+            try:
+                work.survey(_ours(profile, activation.uid), resuming=False)
+                uid = _uid(work)
+            except (CardRejected, SettingsRejected) as error:
+                _log.info("not a card of profile %s: %s", profile.name, error)
+                continue
+            card = work.card
+            area = b"".join(work.read().values())
+            fields = profile.format.tells(area, uid)
+            if fields is not None:
+                return driver.Contents(card=card, fields={"state": "whole", "profile": profile.name, **fields})
+            told = {"state": "unknown" if any(area) else "blank"}
+    return driver.Contents(card=card, fields=told)
+
+
+def _works(profiles: Sequence[Profile], link: Link, activation: Activation) -> Iterator[tuple[Layout, Work]]:
+    """The technologies of the profiles that the card has; one at most of each profile."""
+    for profile in profiles:
+        for layout in profile.layouts:
+            if layout.fits(activation) and (work := layout.on(link, activation)) is not None:
+                yield layout, work
+                break
+
+
+def _ours(profile: Profile, uid: bytes) -> Ours:
+    return lambda area: profile.format.tells(area, uid) is not None
+
+
+def _uid(work: Work) -> bytes:
+    """The card's lasting number.
+
+    Raises:
+        CardRejected: it has none that can be learnt.
+    """
+    if work.card.uid is None:
+        raise CardRejected("This card shows another number each time: take one with a number that stays.")
+    return bytes.fromhex(work.card.uid)
