@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import TypeVar
 
 from encoder_bridge.driver import (
     Capabilities,
@@ -37,6 +38,7 @@ _LAYINGS = 3
 """How often a card may fall silent while it is looked at before another one is asked for."""
 
 Look = Callable[[Link, Activation], Seen]
+Found = TypeVar("Found")
 
 
 class CardEncoder:
@@ -112,7 +114,7 @@ class CardEncoder:
         for _ in range(_LAYINGS):
             async with laid(self._reader, desk, None) as (held, activation):
                 try:
-                    return await held.run(partial(looking.at_contents, profiles, activation=activation))
+                    return await held.run(_at(partial(looking.at_contents, profiles), activation))
                 except LinkError as error:
                     failed = self._failed(error)
         raise failed
@@ -126,7 +128,7 @@ class CardEncoder:
         while True:
             async with laid(self._reader, desk, wanted) as (held, activation):
                 try:
-                    seen = await held.run(partial(look, activation=activation))
+                    seen = await held.run(_at(look, activation))
                     if wanted is None:
                         return await self._write(held, seen, desk)
                     if seen.card.uid == wanted.uid:
@@ -151,9 +153,11 @@ class CardEncoder:
     async def _write(self, held: HeldCard, seen: Seen, desk: Desk) -> Receipt:
         await desk.intend(Intent(card=seen.card, note=seen.note))
         desk.ask(Prompt.KEEP_CARD, seen.card)
-        told = partial(asyncio.get_running_loop().call_soon_threadsafe, desk.progress)
+        loop = asyncio.get_running_loop()
         try:
-            await held.run(lambda _: seen.write(told))
+            await held.run(
+                lambda _: seen.write(lambda done, total: loop.call_soon_threadsafe(desk.progress, done, total))
+            )
         except Mismatch as error:
             _log.warning("a card on %s does not hold what was written: %s", self._reader.name, error.what)
             raise Unsure(
@@ -179,6 +183,10 @@ class CardEncoder:
         except KeyError:
             known = ", ".join(sorted(self._profiles))
             raise CredentialRejected(f"There is no card profile {name!r}: use {known}.") from None
+
+
+def _at(look: Callable[[Link, Activation], Found], activation: Activation) -> Callable[[Link], Found]:
+    return lambda link: look(link, activation)
 
 
 def _receipt(seen: Seen) -> Receipt:

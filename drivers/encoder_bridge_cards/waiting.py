@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 
 from encoder_bridge.driver import Card, CardRejected, Desk, DeviceUnavailable, Prompt, Withdrawn
-from encoder_bridge_cards.link import Activation, NoAnswer, ReaderGone
+from encoder_bridge_cards.link import Activation, LinkError, NoAnswer, ReaderGone
 from encoder_bridge_cards.reader import CardReader, HeldCard
 
 _log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ async def wrong(reader: CardReader, desk: Desk, wanted: Card, lying: Card) -> No
     desk.ask(Prompt.SAME_CARD, wanted)
 
 
-def silent(error: NoAnswer) -> CardRejected:
+def silent(error: LinkError) -> CardRejected:
     """What to say of a card that lies there and does not answer."""
     return CardRejected("This card does not answer: lay it flat on the reader, or take another one.", raw=error.raw)
 
