@@ -1,0 +1,3 @@
+from virtual.desfire.card import Desfire
+
+__all__ = ["Desfire"]
