@@ -10,17 +10,19 @@ import fcntl
 import os
 import secrets
 import sqlite3
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from encoder_bridge.commits import BUSY_TIMEOUT_MS, Connection
 from encoder_bridge.errors import StoreError
 
 SCHEMA_VERSION = 2
+_PATIENCE_S = 1.0
 
 
 def open_store(path: Path, connect: Callable[[str], Connection] | None = None) -> Connection:
@@ -45,6 +47,20 @@ def open_store(path: Path, connect: Callable[[str], Connection] | None = None) -
     return connection
 
 
+def _locked(lock: IO[str]) -> bool:
+    """Take the lock, in whose way a bridge that was killed may stand for a moment longer."""
+    until = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            if time.monotonic() > until:
+                return False
+            time.sleep(_PATIENCE_S / 20)
+        else:
+            return True
+
+
 @contextmanager
 def open_alone(path: Path) -> Iterator[Connection]:
     """Open the store for this process alone, in a folder that is made if need be.
@@ -59,10 +75,8 @@ def open_alone(path: Path) -> Iterator[Connection]:
     except OSError as error:
         raise StoreError(f"The store's folder {path.parent} cannot be used ({error.strerror}): mend it.") from error
     with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise StoreError(f"Another bridge works on {path}: stop it, or give this one a store of its own.") from None
+        if not _locked(lock):
+            raise StoreError(f"Another bridge works on {path}: stop it, or give this one a store of its own.")
         connection = open_store(path)
         try:
             yield connection

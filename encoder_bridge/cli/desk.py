@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from encoder_bridge.cli.asking import ask, conclude
+from encoder_bridge.cli.attached import list_attached
 from encoder_bridge.cli.client import sentence
 from encoder_bridge.cli.command import Command, config_option, json_option, say_json
 from encoder_bridge.cli.reach import reach, socket_option
@@ -15,11 +16,15 @@ from encoder_bridge.cli.words import DOES, limits, printable, prompt
 
 
 @click.command(cls=Command)
+@click.option("--attached", is_flag=True, help="What is plugged in, configured or not, and how to configure it.")
 @config_option
 @socket_option
 @json_option
-def encoders(config: Path | None, socket: Path | None, as_json: bool) -> None:
+def encoders(attached: bool, config: Path | None, socket: Path | None, as_json: bool) -> None:
     """List the encoders, what each is doing and what it cannot see to."""
+    if attached:
+        list_attached(as_json=as_json)
+        return
     with reach(config, socket, works=False) as reached:
         found = reached.channel.get("/v1/encoders").body["encoders"]
     if as_json:
