@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from encoder_bridge_cards.link import Activation, Family, Link, NoAnswer, Refused
+from encoder_bridge_cards.link import Activation, Family, LinkError, NoAnswer
 
 from virtual import pcscd
 from virtual.card import VirtualCard
@@ -22,6 +22,9 @@ pytestmark = pytest.mark.skipif(pcscd.available() is not None, reason=str(pcscd.
 
 ACR122U = "ACS ACR122U PICC Interface"
 OMNIKEY = "HID Global OMNIKEY 5422 Smartcard Reader"
+
+
+MUTE = b"\x00\x00\x00\x00"
 
 
 class Echo(VirtualCard):
@@ -38,6 +41,8 @@ class Echo(VirtualCard):
         return Activation(family=Family.ISO_DEP, uid=bytes.fromhex("04112233445566"))
 
     def exchange(self, frame: bytes) -> bytes:
+        if frame == MUTE:
+            raise NoAnswer
         self.heard.append(frame.hex())
         return frame + b"\x90\x00"
 
@@ -51,16 +56,16 @@ class Echo(VirtualCard):
 class Straight:
     """A reader that hands every APDU to the card."""
 
-    def power_up(self, card: VirtualCard, link: Link) -> bytes:
-        self._link = link
-        link.activate()
+    def power_up(self, card: VirtualCard) -> bytes:
+        self._card = card
+        card.activate()
         return bytes.fromhex("3B8180018080")
 
     def transmit(self, apdu: bytes) -> bytes:
         try:
-            return self._link.exchange(apdu)
-        except (NoAnswer, Refused):
-            return b"\x63\x00"
+            return self._card.exchange(apdu)
+        except LinkError:
+            return b""
 
 
 class Reader:
@@ -173,6 +178,18 @@ def test_a_card_breaks_off_at_the_frame_that_was_chosen(stack: PcscStack, how: s
         assert reader.transmit("00A40003") == "SCARD_W_REMOVED_CARD"
         reader.disconnect()
         assert Reader(established, first).transmit("00A40004") == "00a400049000"
+
+
+def test_a_card_that_does_not_answer_once_is_not_gone(stack: PcscStack) -> None:
+    first = stack.readers[0]
+    with Slot(stack.port(first), Straight()) as slot, context() as established:
+        slot.lay(Echo())
+        wait_until(established, first, scard.SCARD_STATE_PRESENT)
+        reader = Reader(established, first)
+        assert reader.transmit(MUTE.hex()) == ""
+        while (answer := reader.transmit("00A40000")) == "SCARD_E_NOT_TRANSACTED":
+            continue
+        assert answer == "00a400009000"
 
 
 def test_a_swapped_card_is_seen_to_go_and_to_come(stack: PcscStack) -> None:

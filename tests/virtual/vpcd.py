@@ -25,10 +25,11 @@ import contextlib
 import socket
 import threading
 import time
+from collections.abc import Hashable
 from types import TracebackType
 from typing import Protocol, Self
 
-from encoder_bridge_cards.link import Activation, Link
+from encoder_bridge_cards.link import Activation
 
 from virtual.card import Tear, VirtualCard
 
@@ -41,19 +42,18 @@ RETRY_S = 0.01
 class Personality(Protocol):
     """How a reader behaves in front of the card; one per slot, and it outlives the cards."""
 
-    def power_up(self, card: VirtualCard, link: Link) -> bytes:
+    def power_up(self, card: VirtualCard) -> bytes:
         """Select the card in the field and return the ATR that the reader makes up for it.
-
-        Args:
-            card: for what a reader sees of it before any frame.
-            link: the way to the card from now on.
 
         Raises:
             NoAnswer: it has gone.
         """
 
     def transmit(self, apdu: bytes) -> bytes:
-        """Answer a command APDU, status word last.  Whatever the card does, the reader answers something."""
+        """Answer a command APDU, status word last; nothing at all for an exchange with the card that failed.
+
+        The client sees that as an empty response and errors after it, until pcscd looks at the reader again.
+        """
 
 
 class Slot:
@@ -134,7 +134,7 @@ class Slot:
             how: ``before``, ``during`` or ``after`` the card acts on it.  No reply reaches pcscd in any case.
         """
         with self._lying.lock:
-            self._lying.field.tear = Tear(self._lying.field.tear.card, at, how)
+            self._lying.field.tear = Tear(self._lying.field.card, at, how)
 
     @property
     def _lying(self) -> _Laid:
@@ -143,11 +143,13 @@ class Slot:
         return self._laid
 
 
-class _Field(Link):
-    """The way to a card, whichever tear stands in it."""
+class _Field(VirtualCard):
+    """A card as it lies in the field, with whatever tear stands in the way."""
 
-    def __init__(self, tear: Tear) -> None:
-        self.tear = tear
+    def __init__(self, card: VirtualCard) -> None:
+        self.card = card
+        self.atqa, self.sak, self.ats = card.atqa, card.sak, card.ats
+        self.tear = Tear(card)
 
     def activate(self) -> Activation:
         return self.tear.activate()
@@ -155,16 +157,21 @@ class _Field(Link):
     def exchange(self, frame: bytes) -> bytes:
         return self.tear.exchange(frame)
 
+    def interrupt(self, frame: bytes) -> None:
+        self.card.interrupt(frame)
+
+    def snapshot(self) -> Hashable:
+        return self.card.snapshot()
+
 
 class _Laid:
     """A card in a slot, and the thread that answers for it."""
 
     def __init__(self, slot: Slot, card: VirtualCard) -> None:
-        self.field = _Field(Tear(card))
+        self.field = _Field(card)
         self.lock = threading.Lock()
         self.powered = threading.Event()
         self._slot = slot
-        self._card = card
         self._lifted = threading.Event()
         self._connection: socket.socket | None = None
         self._thread = threading.Thread(target=self._lie, name=f"the card on port {slot.port}", daemon=True)
@@ -217,7 +224,7 @@ class _Laid:
             Whether it noticed by looking for the card, as `_show_absence` makes it do.
         """
         with self.lock:
-            atr = self._slot.personality.power_up(self._card, self.field)
+            atr = self._slot.personality.power_up(self.field)
         is_powered = looks = False
         before = b""
         while (asked := _receive(connection)) is not None:
@@ -227,7 +234,7 @@ class _Laid:
                 continue
             with self.lock:
                 if asked in {ON, RESET}:
-                    atr = self._slot.personality.power_up(self._card, self.field)
+                    atr = self._slot.personality.power_up(self.field)
                     is_powered = True
                 elif asked == TELL_ATR:
                     _send(connection, atr)
@@ -241,7 +248,7 @@ class _Laid:
         self._slot.apdus += 1
         self._slot.sent += len(apdu)
         answer = self._slot.personality.transmit(apdu)
-        if self.field.tear.is_torn:
+        if self.field.tear.is_torn or not answer:
             self._hang_up(socket.SHUT_WR)
         else:
             self._slot.received += len(answer)
