@@ -42,6 +42,11 @@ class CardKey:
     diversify: bytes | None = None
     secret: Secret = field(repr=False)
 
+    @property
+    def version(self) -> int:
+        """Of the newest key."""
+        return self.names[0][1]
+
     def of(self, uid: bytes) -> tuple[Key, ...]:
         """Fetch the keys of one card, the newest first: one, or two while keys are rolled over.
 

@@ -20,7 +20,7 @@ class NumberFormat:
         """Read the format's keys, of which there are none."""
         return cls()
 
-    def image(self, credential: Credential, uid: bytes, unit: str) -> bytes:  # noqa: ARG002
+    def image(self, credential: Credential, uid: bytes | None, unit: str) -> bytes:  # noqa: ARG002
         """Make nothing."""
         return b""
 

@@ -3,11 +3,11 @@
 ::
 
     [profiles.guest]
-    format = "wiegand"              # what: see `FORMATS`; its own keys stand beside it
+    format = "wiegand"  # what: see `FORMATS`; its own keys stand beside it
     bits = 26
     facility_code = 123
 
-    [profiles.guest.desfire]        # where: one table for each technology that may be laid down, see `TECHNOLOGIES`
+    [profiles.guest.desfire]  # where: one table for each technology that may be laid down, see `TECHNOLOGIES`
     application = "f51234"
 """
 
@@ -44,9 +44,6 @@ TECHNOLOGIES: Mapping[str, Callable[[Table, Secret], Layout]] = {
     "ntag": NtagLayout.parse,
     "ultralight_c": UltralightCLayout.parse,
 }
-
-_UIDS = (bytes(7), bytes(4))
-"""What stands in for a card before one is asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,16 +85,15 @@ class Profile:
         """
         for layout in self.layouts:
             try:
-                for uid in _UIDS:
-                    self.contents(layout, credential, uid)
+                self.contents(layout, credential, None)
             except CredentialRejected as error:
                 refusal = error
             else:
                 return
         raise refusal
 
-    def contents(self, layout: Layout, credential: Credential, uid: bytes) -> Contents:
-        """What a card has to carry, place by place.
+    def contents(self, layout: Layout, credential: Credential, uid: bytes | None) -> Contents:
+        """What a card has to carry, place by place; a draft of it where there is no card yet.
 
         Raises:
             CredentialRejected: it cannot.

@@ -160,7 +160,14 @@ class ClassicWork:
 
     def _is_ours(self, ours: Ours) -> bool:
         area = self.read()
-        return area == self._blank or ours(b"".join(area.values()))
+        return ours(b"".join(area.values())) or (
+            area == self._blank
+            and all(
+                (self._found[sector].access, self._found[sector].general_purpose)
+                == (wanted.access, wanted.general_purpose)
+                for sector, wanted in self._wanted.items()
+            )
+        )
 
     def _is_blank(self, opened: Opened, wanted: Wanted) -> bool:
         return (

@@ -65,7 +65,7 @@ class NdefFormat:
                               "entrances or fields.NAME in braces")  # fmt: skip
         return cls(template=template, external_type=external)
 
-    def image(self, credential: Credential, uid: bytes, unit: str) -> bytes:  # noqa: ARG002
+    def image(self, credential: Credential, uid: bytes | None, unit: str) -> bytes:  # noqa: ARG002
         """See `Format`."""
         text = _PLACEHOLDER.sub(lambda found: self._quoted(_value(credential, found[1])), self.template)
         if self.external_type is not None:

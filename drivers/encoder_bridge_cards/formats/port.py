@@ -16,12 +16,12 @@ class Format(Protocol):
     def ndef(self) -> bool:
         """Whether the image is an NDEF message, which each technology wraps in its own way."""
 
-    def image(self, credential: Credential, uid: bytes, unit: str) -> bytes | Contents:
+    def image(self, credential: Credential, uid: bytes | None, unit: str) -> bytes | Contents:
         """Make what the card with this number has to carry; the same again for the same credential and number.
 
         Args:
             credential: what is asked for.
-            uid: the card's lasting number.
+            uid: the card's lasting number; None before there is a card: a draft of the same size, made without any key.
             unit: what a place of the technology is called, see `Layout.unit`.
 
         Returns:

@@ -28,7 +28,7 @@ class RawFormat:
         """Read the format's keys, of which there are none."""
         return cls()
 
-    def image(self, credential: Credential, uid: bytes, unit: str) -> Contents:  # noqa: ARG002
+    def image(self, credential: Credential, uid: bytes | None, unit: str) -> Contents:  # noqa: ARG002
         """See `Format`."""
         contents: dict[int, bytes] = {}
         for name, data in credential.data.items():

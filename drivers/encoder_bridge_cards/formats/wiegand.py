@@ -139,7 +139,7 @@ class WiegandFormat:
         highest = (1 << layout.facility[1]) - 1 if layout.facility else 0
         return cls(layout=layout, facility_code=table.optional_number("facility_code", 0, highest))
 
-    def image(self, credential: Credential, uid: bytes, unit: str) -> bytes:  # noqa: ARG002
+    def image(self, credential: Credential, uid: bytes | None, unit: str) -> bytes:  # noqa: ARG002
         """See `Format`."""
         facility = self.facility_code or 0
         if self.layout.facility is not None and self.facility_code is None:
