@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from encoder_bridge_cards.classic.layout import ClassicLayout
 from encoder_bridge_cards.classic.work import ClassicWork
 from encoder_bridge_cards.link import Link
@@ -23,9 +21,11 @@ SECRETS = {
     "old-mad": OLD_MAD_B,
     "delivered": DELIVERED,
 }
-
+ISSUED = bytes.fromhex("78778869")
+"""Access bits and general-purpose byte of a sector of ours."""
 OURS = b"OURS"
 """What an area begins with that our format has made."""
+IMAGE = OURS + bytes(range(40))
 
 
 def secret(name: str) -> bytes:
@@ -37,13 +37,15 @@ def key(name: str, previous: str | None = None) -> dict[str, object]:
     return table if previous is None else {**table, "previous": previous, "previous_version": 1}
 
 
-def layout(values: Mapping[str, object] | None = None, **more: object) -> ClassicLayout:
-    table = {"sectors": [1], "key_a": key("a"), "key_b": key("b"), **(values or {}), **more}
-    return ClassicLayout.parse(Table({k: v for k, v in table.items() if v is not None}, "profiles.x.classic"), secret)
+def layout(**settings: object) -> ClassicLayout:
+    """A profile of sector 1 under the newest keys; a setting that is None is left out."""
+    table = {"sectors": [1], "key_a": key("a"), "key_b": key("b"), **settings}
+    given = {name: value for name, value in table.items() if value is not None}
+    return ClassicLayout.parse(Table(given, "profiles.guest.classic"), secret)
 
 
-def ndef_layout(**more: object) -> ClassicLayout:
-    return layout(ndef=True, key_a=None, **{"key_b": None, **more})
+def ndef_layout(**settings: object) -> ClassicLayout:
+    return layout(**{"ndef": True, "key_a": None, "key_b": None, **settings})
 
 
 def recognised(area: bytes) -> bool:
@@ -60,6 +62,7 @@ def begin(made: ClassicLayout, link: Link, *, resuming: bool = False) -> Classic
 def personalise(
     made: ClassicLayout, link: Link, contents: Contents, *, resuming: bool = False
 ) -> list[tuple[int, int]]:
+    """Survey, write and verify; what was told of the progress comes back."""
     told: list[tuple[int, int]] = []
     work = begin(made, link, resuming=resuming)
     work.write(contents, lambda done, total: told.append((done, total)))
