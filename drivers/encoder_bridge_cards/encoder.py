@@ -153,11 +153,8 @@ class CardEncoder:
     async def _write(self, held: HeldCard, seen: Seen, desk: Desk) -> Receipt:
         await desk.intend(Intent(card=seen.card, note=seen.note))
         desk.ask(Prompt.KEEP_CARD, seen.card)
-        loop = asyncio.get_running_loop()
         try:
-            await held.run(
-                lambda _: seen.write(lambda done, total: loop.call_soon_threadsafe(desk.progress, done, total))
-            )
+            await _told(held, seen, desk)
         except Mismatch as error:
             _log.warning("a card on %s does not hold what was written: %s", self._reader.name, error.what)
             raise Unsure(
@@ -183,6 +180,26 @@ class CardEncoder:
         except KeyError:
             known = ", ".join(sorted(self._profiles))
             raise CredentialRejected(f"There is no card profile {name!r}: use {known}.") from None
+
+
+async def _told(held: HeldCard, seen: Seen, desk: Desk) -> None:
+    """Write and prove, telling the desk each step in its own loop; what was started is awaited to its end."""
+    loop = asyncio.get_running_loop()
+    steps: asyncio.Queue[tuple[int, int] | None] = asyncio.Queue()
+
+    def write(_: Link) -> None:
+        try:
+            seen.write(lambda done, total: loop.call_soon_threadsafe(steps.put_nowait, (done, total)))
+        finally:
+            loop.call_soon_threadsafe(steps.put_nowait, None)
+
+    writing = asyncio.create_task(held.run(write))
+    try:
+        while (step := await steps.get()) is not None:
+            desk.progress(*step)
+        await writing
+    finally:
+        await asyncio.gather(writing, return_exceptions=True)
 
 
 def _at(look: Callable[[Link, Activation], Found], activation: Activation) -> Callable[[Link], Found]:
