@@ -187,13 +187,11 @@ async def _told(held: HeldCard, seen: Seen, desk: Desk) -> None:
     loop = asyncio.get_running_loop()
     steps: asyncio.Queue[tuple[int, int] | None] = asyncio.Queue()
 
-    def write(_: Link) -> None:
-        try:
-            seen.write(lambda done, total: loop.call_soon_threadsafe(steps.put_nowait, (done, total)))
-        finally:
-            loop.call_soon_threadsafe(steps.put_nowait, None)
+    def tell(done: int, total: int) -> None:
+        loop.call_soon_threadsafe(steps.put_nowait, (done, total))
 
-    writing = asyncio.create_task(held.run(write))
+    writing = asyncio.create_task(held.run(lambda _: seen.write(tell)))
+    writing.add_done_callback(lambda _: steps.put_nowait(None))
     try:
         while (step := await steps.get()) is not None:
             desk.progress(*step)
