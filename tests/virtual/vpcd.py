@@ -29,7 +29,7 @@ from collections.abc import Hashable
 from types import TracebackType
 from typing import Protocol, Self
 
-from encoder_bridge_cards.link import Activation
+from encoder_bridge_cards.link import Activation, NoAnswer
 
 from virtual.card import Tear, VirtualCard
 
@@ -46,7 +46,7 @@ class Personality(Protocol):
         """Select the card in the field and return the ATR that the reader makes up for it.
 
         Raises:
-            NoAnswer: it has gone.
+            NoAnswer: it has gone for good, as if it was lifted.
         """
 
     def transmit(self, apdu: bytes) -> bytes:
@@ -224,7 +224,7 @@ class _Laid:
             Whether it noticed by looking for the card, as `_show_absence` makes it do.
         """
         with self.lock:
-            atr = self._slot.personality.power_up(self.field)
+            atr = self._power_up()
         is_powered = looks = False
         before = b""
         while (asked := _receive(connection)) is not None:
@@ -234,7 +234,7 @@ class _Laid:
                 continue
             with self.lock:
                 if asked in {ON, RESET}:
-                    atr = self._slot.personality.power_up(self.field)
+                    atr = self._power_up()
                     is_powered = True
                 elif asked == TELL_ATR:
                     _send(connection, atr)
@@ -243,6 +243,14 @@ class _Laid:
                 elif asked != OFF:
                     self._answer(connection, asked)
         return self._is_gone and looks
+
+    def _power_up(self) -> bytes:
+        try:
+            return self._slot.personality.power_up(self.field)
+        except NoAnswer:
+            self._lifted.set()
+            self._hang_up(socket.SHUT_WR)
+            return b""
 
     def _answer(self, connection: socket.socket, apdu: bytes) -> None:
         self._slot.apdus += 1
