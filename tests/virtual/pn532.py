@@ -21,6 +21,7 @@ from typing import Self
 from encoder_bridge_cards.link import Family, LinkError, NoAnswer, Refused
 
 from virtual.card import VirtualCard
+from virtual.iso_dep import Blocks
 from virtual.pn532_frames import ACK, ERROR, Control, frame, take
 
 TX_MODE, RX_MODE, FIFO = 0x6302, 0x6303, 0x6339
@@ -30,8 +31,11 @@ CRC_ENABLED = 0x80
 OK, NOBODY_ANSWERED, BAD_CRC, FRAMING, WRONG_KEY, OUT_OF_CONTEXT = 0x00, 0x01, 0x02, 0x13, 0x14, 0x27
 CARD_ACK, CARD_NAK = b"\x0a", b"\x00"
 SENS_REQ = 0x26
-MIFARE_COMMANDS = frozenset({0x30, 0x60, 0x61, 0xA0, 0xA2})
-"""What InDataExchange understands towards a card that is not of ISO/IEC 14443-4."""
+EXCHANGES: dict[Family, frozenset[int]] = {
+    Family.CLASSIC: frozenset({0x30, 0x60, 0x61, 0xA0}),
+    Family.TYPE_2: frozenset({0x30, 0xA0, 0xA2}),
+}
+"""The commands that InDataExchange understands towards a card that is not of ISO/IEC 14443-4."""
 
 
 def crc_a(data: bytes) -> bytes:
@@ -48,6 +52,7 @@ def crc_a(data: bytes) -> bytes:
 class Target:
     card: VirtualCard
     family: Family
+    blocks: Blocks
 
 
 class Chip:
@@ -138,7 +143,7 @@ class Chip:
                 activation = card.activate()
                 uid = activation.uid
                 if wanted in {b"", uid}:
-                    self._targets.append(Target(card=card, family=activation.family))
+                    self._targets.append(Target(card=card, family=activation.family, blocks=Blocks(card)))
                     self._halted = [halted for halted in self._halted if halted is not card]
                     number = len(self._targets)
                     answer += bytes([number, *card.atqa, card.sak, len(uid)]) + uid
@@ -189,7 +194,7 @@ class Chip:
             return bytes([OK])
         if (target := self._target(number)) is None:
             return bytes([NOBODY_ANSWERED])
-        if sent[0] not in MIFARE_COMMANDS and target.family is not Family.ISO_DEP:
+        if target.family is not Family.ISO_DEP and sent[0] not in EXCHANGES[target.family]:
             return bytes([OUT_OF_CONTEXT])
         try:
             return bytes([OK]) + target.card.exchange(sent)
@@ -206,10 +211,8 @@ class Chip:
             if crc_a(data[:-2]) != data[-2:]:
                 return bytes([NOBODY_ANSWERED])
             data = data[:-2]
-        if target.family is not Family.TYPE_2:
-            return bytes([NOBODY_ANSWERED])
         try:
-            answer = target.card.exchange(data)
+            answer = self._transceive(target, data)
         except Refused:
             return self._four_bits(CARD_NAK)
         except LinkError:
@@ -217,6 +220,15 @@ class Chip:
         if not answer:
             return self._four_bits(CARD_ACK)
         return bytes([OK]) + answer + (b"" if self._registers[RX_MODE] & CRC_ENABLED else crc_a(answer))
+
+    def _transceive(self, target: Target, data: bytes) -> bytes:
+        match target.family:
+            case Family.TYPE_2:
+                return target.card.exchange(data)
+            case Family.ISO_DEP:
+                return target.blocks.answer(data)
+            case _:
+                raise NoAnswer("the chip alone speaks the cipher of a Classic")
 
     def _four_bits(self, answer: bytes) -> bytes:
         return bytes([BAD_CRC]) if self._registers[RX_MODE] & CRC_ENABLED else bytes([OK]) + answer
