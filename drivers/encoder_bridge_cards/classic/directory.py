@@ -26,6 +26,8 @@ class _Leaf:
     stored: bytes
     page: mad.Page
     """As it has to be."""
+    named_us: frozenset[int]
+    """The sectors that it gave to us when it was looked at."""
     opened: Opened
     """With a key that may do what is left to do."""
     general_purpose: int
@@ -69,6 +71,10 @@ class Directory:
         """How many effects are left, after `survey`."""
         return sum(len(leaf.left) + leaf.changes_trailer for leaf in self._leaves)
 
+    def named_us(self, sector: int) -> bool:
+        """Whether a sector was ours when the directory was looked at."""
+        return any(sector in leaf.named_us for leaf in self._leaves)
+
     def survey(self, *, resuming: bool) -> None:
         """Look at the directory, changing nothing.
 
@@ -103,7 +109,7 @@ class Directory:
         Raises:
             LinkError: the link broke off.
         """
-        for leaf in self._leaves:
+        for leaf in reversed(self._leaves):  # the last one is still open
             wanted = leaf.wanted
             if not leaf.changes_trailer:
                 continue
@@ -142,7 +148,7 @@ class Directory:
 
     def _look(self, wanted: Wanted, *, resuming: bool) -> _Leaf:
         session, home = self._session, wanted.sector
-        ways = sorted(tries(wanted, resuming=resuming), key=lambda way: way[0] is By.B)
+        ways = sorted(tries(wanted, is_likely_ours=resuming), key=lambda way: way[0] is By.B)
         opened = next((opened for opened in openings(session, home, ways) if opened.reads_all), None)
         if opened is None:
             raise unknown(session, home, resuming=resuming)
@@ -157,6 +163,7 @@ class Directory:
             wanted=wanted,
             stored=stored,
             page=page.claiming(self._sectors, self._aid),
+            named_us=frozenset(sector for sector, aid in page.ids.items() if aid == self._aid),
             opened=opened,
             general_purpose=mad.general_purpose_byte(max(version, len(self._wanted))) if home == 0 else 0,
             changes_trailer=is_new or (home == 0 and version < len(self._wanted)),

@@ -44,15 +44,17 @@ class Opened:
         return self.writes_all and self.by in self.access.changers
 
 
-def tries(wanted: Wanted, *, resuming: bool) -> tuple[Try, ...]:
+def tries(wanted: Wanted, *, is_likely_ours: bool) -> tuple[Try, ...]:
     """The ways into a sector, the likeliest first.
 
-    A card that was begun has our keys or a mixture; any other comes from the shelf or from a guest.
+    Args:
+        wanted: the sector.
+        is_likely_ours: it was begun, or the card's directory says that it is ours: there are our keys or a mixture.
     """
     fresh = [(By.A, key) for key in wanted.transport]
     key_a = [(By.A, key) for key in wanted.key_a]
     key_b = [(By.B, key) for key in wanted.key_b]
-    ways = key_b[:1] + key_a[:1] + key_b[1:] + key_a[1:] + fresh if resuming else fresh + key_b + key_a
+    ways = key_b[:1] + key_a[:1] + key_b[1:] + key_a[1:] + fresh if is_likely_ours else fresh + key_b + key_a
     return tuple(dict.fromkeys(ways + [(By.B, key) for key in wanted.transport]))
 
 

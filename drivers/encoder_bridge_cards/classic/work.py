@@ -60,14 +60,14 @@ class ClassicWork:
         if self._activation.has_random_uid and self._plan.is_diversified:
             raise CardRejected("This card shows another number each time: take one with a number that stays.")
         self._fetch_keys()
+        if self._directory is not None:
+            self._directory.survey(resuming=resuming)
         unproven, is_blank = self._open_all(resuming=resuming)
         if unproven and not resuming:
             if not is_blank and not self._is_ours(ours):
                 raise foreign(unproven[0])
             if self._directory is None:
                 refuse_claimed(self._session, self._plan.sectors)
-        if self._directory is not None:
-            self._directory.survey(resuming=resuming)
         self._is_resumed = resuming
 
     def write(self, contents: Contents, progress: Progress) -> None:
@@ -82,10 +82,9 @@ class ClassicWork:
             self._write_data(sector, contents, steps)
         if directory is not None:
             directory.write(steps.done)
+            directory.secure(steps.done)
         for sector in self._plan.sectors:
             self._secure(sector, steps)
-        if directory is not None:
-            directory.secure(steps.done)
 
     def verify(self, contents: Contents) -> None:
         """See `Work`.
@@ -144,7 +143,8 @@ class ClassicWork:
         is_blank = True
         first: tuple[By, bytes] | None = None
         for sector, wanted in self._wanted.items():
-            ways = tries(wanted, resuming=resuming)
+            is_likely_ours = resuming or (self._directory is not None and self._directory.named_us(sector))
+            ways = tries(wanted, is_likely_ours=is_likely_ours)
             if first in ways:  # a card is rarely of two minds
                 ways = (first, *(way for way in ways if way != first))
             opened = find(self._session, wanted, ways, resuming=resuming)
