@@ -12,16 +12,10 @@ from virtual.desfire.memory import Fault, Key, Status
 from virtual.desfire.messaging import Nobody
 from virtual.desfire.state import Reply, State
 
-PATIENCE = 50
-"""So many failures in a row bring the delay (NT4H2421Gx data sheet)."""
-
 
 class Authentication:
     def __init__(self, state: State) -> None:
         self._state = state
-        self.patience = PATIENCE
-        self.delay = 3
-        """Attempts that find the card busy waiting after each failure beyond its patience."""
         self.commands: dict[int, Callable[[bytes], Reply]] = {
             0x0A: self._legacy,
             0x1A: self._iso,
@@ -143,6 +137,6 @@ class Authentication:
         if self._state.generation > 1:
             key.failures += 1
             key.total_failures += 1
-            if key.failures >= self.patience:
-                key.delay = self.delay
+            if key.failures >= self._state.patience:
+                key.delay = self._state.delay
         raise Fault(Status.AUTHENTICATION)

@@ -14,7 +14,7 @@ from virtual.desfire.crypto import Kind
 from virtual.desfire.files import FileCommands
 from virtual.desfire.keys import KeyCommands
 from virtual.desfire.levels import LevelCommands
-from virtual.desfire.memory import Application, Fault, Memory, Status
+from virtual.desfire.memory import Application, Fault, Key, Memory, Status
 from virtual.desfire.state import Reply, State, Touch
 
 UID = bytes.fromhex("04063F72633480")
@@ -34,6 +34,9 @@ class Desfire:
 
     What `interrupt` leaves behind is chosen by `commit_survives`, `key_survives` and `structure_survives`; a write to
     a standard file always leaves half of what it was to change.
+
+    EV2 and EV3 answer AD to the next `state.delay` attempts with a key after `state.patience` failures in a row, and
+    9D for ever once `memory.failure_limit` is reached.
     """
 
     atqa = bytes.fromhex("0344")
@@ -63,6 +66,20 @@ class Desfire:
     def memory(self) -> Memory:
         """What outlives a loss of power, to look at and to prepare."""
         return self.state.memory
+
+    def set_master_key(self, key: bytes, version: int = 0) -> None:
+        """Make it a card whose own master key is of AES."""
+        self.memory.card.kind = Kind.AES
+        self.memory.card.keys = [Key(kind=Kind.AES, value=key, version=version)]
+
+    def add_application(self, aid: int, *keys: bytes, settings: int = 0x0F) -> Application:
+        """Put an application with AES keys on it; files can be put into its `files`."""
+        application = Application(
+            settings=settings, kind=Kind.AES, keys=[Key(kind=Kind.AES, value=key) for key in keys]
+        )
+        self.memory.take(application.cost())
+        self.memory.applications[aid] = application
+        return application
 
     def use_randoms(self, *values: bytes) -> None:
         """Draw these as the next random numbers, then real ones again."""

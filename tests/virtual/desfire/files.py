@@ -121,7 +121,15 @@ class FileCommands:
                 raise Fault(Status.LENGTH)
             if mode is Mode.PLAIN:
                 self._put(first[0], offset, payload[7:])
-            return Reply(status=Status.MORE, chain=lambda more: collect(payload + more))
+            return Reply(status=Status.MORE, chain=go_on(payload))
+
+        def go_on(payload: bytes) -> Callable[[bytes], Reply]:
+            def take(more: bytes) -> Reply:
+                if not more:
+                    raise Fault(Status.LENGTH)
+                return collect(payload + more)
+
+            return take
 
         if offset + length > len(file.data):
             raise Fault(Status.BOUNDARY)

@@ -42,6 +42,10 @@ class State:
     pending: dict[int, bytes] = field(default_factory=dict)
     """Backup files of the selected application as they will be after CommitTransaction."""
     touched: Touch | None = None
+    patience: int = 50
+    """So many failures in a row with one key bring the delay (NT4H2421Gx data sheet)."""
+    delay: int = 3
+    """So many attempts are then answered with DELAYED instead of a time that would have to be waited for."""
 
     @property
     def here(self) -> Application:
