@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from encoder_bridge_cards.checksums import crc_32
 from encoder_bridge_cards.cmac import BlockCipher, aes, chained_cmac, decrypted, encrypted, xor
 from encoder_bridge_cards.desfire import ev1, ev2
 from encoder_bridge_cards.desfire.channel import (
@@ -21,10 +22,12 @@ from encoder_bridge_cards.desfire.channel import (
     select,
 )
 from encoder_bridge_cards.keys import Key
-from encoder_bridge_cards.link import Activation, Family, LinkError, NoAnswer, Refused
+from encoder_bridge_cards.link import Activation, Family, Link, LinkError, NoAnswer, Refused
 from hypothesis import given
 from hypothesis import strategies as st
+from virtual.desfire import memory as virtual
 from virtual.desfire.card import Desfire
+from virtual.desfire.ev2 import Ev2
 
 Figures = dict[str, Any]
 
@@ -306,7 +309,7 @@ def blank(version: str) -> Desfire:
     return card
 
 
-def opened(card: Desfire, number: int, key: bytes, *, generation: str = "ev1") -> Channel:
+def opened(card: Link, number: int, key: bytes, *, generation: str = "ev1") -> Channel:
     plain = select(card, AID)
     return ev2.authenticate(plain, number, key) if generation == "ev2" else ev1.authenticate(plain, number, key)
 
@@ -335,6 +338,40 @@ def test_a_file_is_read_to_its_end_without_knowing_where_that_is(version: str, g
     assert channel.command(0xBD, whole, mode=Mode.FULL, answer=Mode.FULL) == bytes(256)
     with pytest.raises(Forged):
         channel.command(0xBD, whole, mode=Mode.FULL, answer=Mode.FULL, length=255)
+
+
+class Tampered(Card):
+    """A card whose answers of more than nine bytes arrive with one byte changed, counted from either end."""
+
+    def __init__(self, card: Desfire) -> None:
+        super().__init__(lambda frame: b"")
+        self.card = card
+        self.at: int | None = None
+
+    def exchange(self, frame: bytes) -> bytes:
+        answer = self.card.exchange(frame)
+        if self.at is None or len(answer) < 10:
+            return answer
+        at = self.at % (len(answer) - 2)
+        return answer[:at] + bytes((answer[at] ^ 1,)) + answer[at + 1 :]
+
+
+CHECKED = [
+    (version, generation, mode)
+    for version, generation in SESSIONS
+    for mode in Mode
+    if generation == "ev1" or mode is not Mode.PLAIN  # there, plain means that nothing is protected
+]
+
+
+@pytest.mark.parametrize(("version", "generation", "mode"), CHECKED)
+@pytest.mark.parametrize("at", [0, 15, 16, 19, 20, -9, -8, -1])
+def test_a_flipped_bit_in_what_is_read_is_noticed(version: str, generation: str, mode: Mode, at: int) -> None:
+    card = Tampered(blank(version))
+    channel = opened(card, 0, ZEROS, generation=generation)
+    card.at = at
+    with pytest.raises(Forged):
+        channel.command(0xBD, bytes((mode, 0, 0, 0, 20, 0, 0)), mode=mode, answer=mode, length=20)
 
 
 @pytest.mark.parametrize(("version", "generation"), SESSIONS)
@@ -366,6 +403,8 @@ def test_a_blank_card_is_given_an_aes_master_key(version: str) -> None:
     master = ev1.authenticate(select(card, 0), 0, ZEROS, kind=KeyType.TDEA_2)
     master.change_key(0 | KeyType.AES, new, None)
     master = ev1.authenticate(select(card, 0), 0, new.value)
+    # a version left out would be taken from the checksum behind it, which then still checks
+    assert master.command(0x64, b"\0") == b"\x03"
     newer = Key(value=bytes(range(1, 17)), version=4)
     master.change_key(0 | KeyType.AES, newer, None)
     assert ev1.authenticate(select(card, 0), 0, newer.value).command(0x64, b"\0") == b"\x04"
@@ -477,6 +516,52 @@ def test_without_a_session_nothing_can_be_protected() -> None:
     with pytest.raises(Declined):
         plain.change_key(0, Key(value=ZEROS), None)
     assert card.frames == []
+
+
+def test_an_answer_has_the_length_that_was_asked_for() -> None:
+    for channel in (Plain(says("0001020304")), ev2.Session(Plain(says("0001020304")), ZEROS, ZEROS, bytes(4))):
+        with pytest.raises(Forged):
+            channel.command(0xBD, answer=Mode.PLAIN, length=3)
+
+
+@pytest.mark.parametrize(
+    ("tail", "is_right"), [("", True), ("80", True), ("8001", False), ("01", False), ("0080", False)]
+)
+@pytest.mark.parametrize("length", [3, None])
+def test_what_follows_encrypted_data_under_ev1_is_padding(tail: str, is_right: bool, length: int | None) -> None:
+    iv = chained_cmac(aes(ZEROS), b"\xbd", ZEROS)
+    plain = (b"abc" + crc_32(b"abc\0") + bytes.fromhex(tail)).ljust(16, b"\0")
+    session = ev1.Session(Plain(says("00" + encrypted(aes(ZEROS), plain, iv).hex())), KeyType.AES, aes(ZEROS))
+    if is_right:
+        assert session.command(0xBD, answer=Mode.FULL, length=length) == b"abc"
+    else:
+        with pytest.raises(Forged):
+            session.command(0xBD, answer=Mode.FULL, length=length)
+
+
+@pytest.mark.parametrize("size", [0, 15, 17])
+def test_a_cryptogram_that_is_no_whole_blocks_is_not_believed(size: int) -> None:
+    sealed = Ev2(0, (ZEROS, ZEROS), bytes(4)).sealed(bytes(size), virtual.Mode.MAC)
+    for channel in (
+        ev1.Session(Plain(says("00" + bytes(size).hex())), KeyType.AES, aes(ZEROS)),
+        ev2.Session(Plain(says("00" + sealed.hex())), ZEROS, ZEROS, bytes(4)),
+    ):
+        with pytest.raises(Forged):
+            channel.command(0xBD, answer=Mode.FULL)
+
+
+@pytest.mark.parametrize("plain", ["00" * 16, "11" * 16, "80" + "00" * 15, "61" * 15 + "80", "80" + "00" * 31])
+def test_padding_under_ev2_is_80_and_less_than_a_block_of_zeros(plain: str) -> None:
+    iv = encrypted(aes(ZEROS), bytes.fromhex("5aa5000000000100") + bytes(8))
+    secret = encrypted(aes(ZEROS), bytes.fromhex(plain), iv)
+    sealed = Ev2(0, (ZEROS, ZEROS), bytes(4)).sealed(secret, virtual.Mode.MAC)
+    session = ev2.Session(Plain(says("00" + sealed.hex())), ZEROS, ZEROS, bytes(4))
+    expected = {"80" + "00" * 15: b"", "61" * 15 + "80": b"a" * 15}.get(plain)
+    if expected is not None:
+        assert session.command(0xBD, answer=Mode.FULL) == expected
+    else:
+        with pytest.raises(Forged):
+            session.command(0xBD, answer=Mode.FULL)
 
 
 def test_an_answer_to_a_change_of_the_own_key_that_says_more_is_not_believed() -> None:

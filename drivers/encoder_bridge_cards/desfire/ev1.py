@@ -79,7 +79,7 @@ def session_key(kind: KeyType, key: bytes, rnd_a: bytes, rnd_b: bytes) -> bytes:
         return first + rnd_a[12:] + rnd_b[12:]
     if kind is KeyType.TDEA_3:
         return first + rnd_a[6:10] + rnd_b[6:10] + rnd_a[12:] + rnd_b[12:]
-    is_des = not any(difference & 0xFE for difference in xor(key[:8], key[8:]))
+    is_des = key[:8] == key[8:]
     return first * 2 if is_des else first + rnd_a[4:] + rnd_b[4:]
 
 
@@ -143,7 +143,7 @@ class Session:
         return cryptogram
 
     def _decrypted(self, body: bytes, length: int | None) -> bytes:
-        if not body or len(body) % self._block:
+        if len(body) % self._block:
             raise Forged("length")
         plain = decrypted(self._cipher, body, self._iv)
         self._iv = body[-self._block :]
