@@ -65,6 +65,13 @@ def test_nfcpy_reads_and_writes_pages(product: str) -> None:
     assert card.peek(5) == b"page"
 
 
+@every_product
+def test_nfcpy_proves_the_password_of_a_new_card(product: str) -> None:
+    with Pn532(Ntag(product)) as reader, nfcpy(reader) as frontend:
+        assert found(frontend).authenticate(b"\xff\xff\xff\xff\x00\x00")
+        assert not found(frontend).authenticate(b"\xff\xff\xff\xfe\x00\x00")
+
+
 @every_ntag
 def test_nfcpy_writes_ndef_and_reads_it_back(product: str) -> None:
     with Pn532(Ntag(product)) as reader, nfcpy(reader) as frontend:
@@ -142,3 +149,27 @@ def test_libnfc_dumps_it_and_writes_the_dump_onto_another(product: str, tmp_path
     with Pn532(other) as reader:
         run(reader, "nfc-mfultralight", "w", tmp_path / "dump")
     assert [other.peek(page) for page in range(4, 16)] == [card.peek(page) for page in range(4, 16)]
+
+
+@every_product
+def test_libnfc_needs_the_password_of_a_protected_card(product: str, tmp_path: Path) -> None:
+    card = Ntag(product)
+    card.poke(5, b"data")
+    card.poke(card.pwd, SECRET[:4])
+    card.poke(card.pack, SECRET[4:] + bytes(2))
+    card.poke(card.cfg_1, b"\x80\x00\x00\x00")
+    card.poke(card.cfg_0, b"\x00\x00\x00\x04")
+    unprotected = b"".join(map(card.peek, range(4)))
+    with Pn532(card) as reader:
+        run(reader, "nfc-mfultralight", "r", tmp_path / "closed")
+        assert (tmp_path / "closed").read_bytes() == unprotected
+        printed = run(reader, "nfc-mfultralight", "r", tmp_path / "open", "--pw", SECRET[:4].hex())
+        assert f"Success - PACK: {SECRET[4:].hex()}" in printed
+
+        dump = (tmp_path / "open").read_bytes()
+        assert dump[20:24] == b"data"
+        (tmp_path / "changed").write_bytes(dump[:20] + b"else" + dump[24:])
+        run(reader, "nfc-mfultralight", "w", tmp_path / "changed")
+        assert card.peek(5) == b"data"
+        run(reader, "nfc-mfultralight", "w", tmp_path / "changed", "--pw", SECRET[:4].hex())
+    assert card.peek(5) == b"else"

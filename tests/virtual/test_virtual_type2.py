@@ -162,24 +162,26 @@ def test_protection_counts_at_once_or_from_the_next_selection(applies_at_once: b
 
 def test_without_a_limit_any_number_of_wrong_passwords_may_be_tried() -> None:
     card = protected()
+    before = card.snapshot()
     for _ in range(20):
         card.activate()
         with pytest.raises(Refused):
             authenticate(card, b"nope")
     card.activate()
     assert authenticate(card) == PACK
-    assert card.failed_passwords == 0
+    assert card.snapshot() == before
 
 
 @pytest.mark.parametrize("limit", range(1, 8))
 def test_at_its_limit_the_card_takes_not_even_the_right_password(limit: int) -> None:
     card = protected(access=0x80 | limit)
-    for _ in range(limit - 1):
+    for _ in range(2):
+        for _ in range(limit - 1):
+            card.activate()
+            with pytest.raises(Refused):
+                authenticate(card, b"nope")
         card.activate()
-        with pytest.raises(Refused):
-            authenticate(card, b"nope")
-    card.activate()
-    assert authenticate(card) == PACK
+        assert authenticate(card) == PACK
 
     for _ in range(limit):
         card.activate()

@@ -373,8 +373,6 @@ class Ntag(Type2):
             return (int.from_bytes(old[:2], "little") | gained).to_bytes(2, "little") + bytes(
                 [old[2] | blocking, old[3]]
             )
-        if page == self.pack:
-            return data[:2] + bytes(2)
         return super()._merged(page, data)
 
     def _shown(self, page: int) -> bytes:
