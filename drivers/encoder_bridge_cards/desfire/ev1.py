@@ -49,8 +49,7 @@ def authenticate(
 ) -> Channel:
     """Open a session with AuthenticateAES, or with AuthenticateISO where the key is for TDEA.
 
-    A blank card's master key is ``KeyType.TDEA_2`` and 16 zero bytes.  One wrong try may make the card slower from then
-    on, and no card counts it back before a right one.
+    A blank card's master key is ``KeyType.TDEA_2`` and 16 zero bytes.  EV2 and EV3 count wrong tries here as well.
 
     Raises:
         Declined: the key is wrong or of another type (AUTHENTICATION), there is none with this number (NO_SUCH_KEY), or

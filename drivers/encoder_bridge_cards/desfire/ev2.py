@@ -99,7 +99,7 @@ class Session:
             self._counter += 1
             return of_length(body, length)
         body = self._checked(self._sent(code, header, data, mode))
-        if answer is Mode.FULL and length != 0:
+        if answer is Mode.FULL:
             body = self._decrypted(body, length)
         return of_length(body, length)
 
