@@ -7,7 +7,8 @@ import pytest
 
 from virtual.outsiders import found, nfcpy, run
 from virtual.pn532 import Pn532
-from virtual.ultralight_c import AUTH0, AUTH1, KEY, TRANSPORT_KEY, UltralightC, key_pages
+from virtual.type2 import STATIC_LOCKS
+from virtual.ultralight_c import AUTH0, AUTH1, COUNTER, KEY, LOCKS, TRANSPORT_KEY, UltralightC, key_pages
 
 SECRET, WRONG = b"sixteen bytes...", b"none of the keys"
 
@@ -68,3 +69,13 @@ def test_nfcpy_gives_it_a_key_and_protects_it(read_protect: bool) -> None:
         assert tag.authenticate(SECRET)
         assert tag.write(6, b"ours")
     assert card.peek(6) == b"ours"
+
+
+def test_nfcpy_makes_it_read_only_for_good() -> None:
+    card = UltralightC()
+    with Pn532(card) as reader, nfcpy(reader) as frontend:
+        assert found(frontend).protect()
+        for page in (3, 4, 15, 16, 0x27, COUNTER, AUTH0, AUTH1, KEY, KEY + 3):
+            with pytest.raises(nfc.tag.tt2.Type2TagCommandError):
+                found(frontend).write(page, b"\x01\x00\x00\x00")
+    assert card.peek(STATIC_LOCKS)[2:] + card.peek(LOCKS)[:2] == b"\xff\xff\xff\xff"

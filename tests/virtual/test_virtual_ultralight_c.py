@@ -11,6 +11,7 @@ from virtual.type2 import Torn
 from virtual.ultralight_c import AUTH0, AUTH1, COUNTER, KEY, LOCKS, TRANSPORT_KEY, UltralightC, key_pages
 
 NEW_KEY = bytes(range(16))
+OURS = b"reader!?"
 
 
 def cbc(key: bytes, start: bytes, data: bytes, *, is_encrypting: bool) -> bytes:
@@ -21,13 +22,16 @@ def cbc(key: bytes, start: bytes, data: bytes, *, is_encrypting: bool) -> bytes:
 
 def authenticate(card: UltralightC, key: bytes = TRANSPORT_KEY) -> None:
     """The reader's side, written from table 8 of the data sheet."""
-    ours = b"reader!?"
-    sent = card.exchange(b"\x1a\x00")[1:]
-    theirs = cbc(key, bytes(8), sent, is_encrypting=False)
-    token = cbc(key, sent, ours + theirs[1:] + theirs[:1], is_encrypting=True)
+    token = answered(card.exchange(b"\x1a\x00"), key)
     answer = card.exchange(b"\xaf" + token)
     assert answer[:1] == b"\x00"
-    assert cbc(key, token[8:], answer[1:], is_encrypting=False) == ours[1:] + ours[:1]
+    assert cbc(key, token[8:], answer[1:], is_encrypting=False) == OURS[1:] + OURS[:1]
+
+
+def answered(challenge: bytes, key: bytes) -> bytes:
+    assert challenge[:1] == b"\xaf"
+    theirs = cbc(key, bytes(8), challenge[1:], is_encrypting=False)
+    return cbc(key, challenge[1:], OURS + theirs[1:] + theirs[:1], is_encrypting=True)
 
 
 def selected(*, auth0: int = 0x30, auth1: int = 0, applies_at_once: bool = True) -> UltralightC:
@@ -74,11 +78,12 @@ def test_an_answer_without_a_challenge_is_refused() -> None:
     card = selected()
     with pytest.raises(Refused):
         card.exchange(b"\xaf" + bytes(16))
-    card.activate()
-    card.exchange(b"\x1a\x00")
-    card.exchange(b"\x30\x00")
-    with pytest.raises(Refused):
-        card.exchange(b"\xaf" + bytes(16))
+    for between in (b"\x30\x00", None):
+        card.activate()
+        token = answered(card.exchange(b"\x1a\x00"), TRANSPORT_KEY)
+        card.exchange(between or b"\xaf" + token)
+        with pytest.raises(Refused):
+            card.exchange(b"\xaf" + token)
 
 
 @pytest.mark.parametrize("is_authenticated", [False, True])
