@@ -96,6 +96,24 @@ def test_a_trailer_with_a_key_of_another_length_is_not_sent() -> None:
     assert card.snapshot() == before
 
 
+def test_after_its_trailer_was_written_a_sector_is_no_longer_open() -> None:
+    card = Classic()
+    session = Session(card, card.activate())
+    assert session.opens(1, By.A, b"\xff" * 6)
+    session.write_trailer(1, b"\x01" * 6, ISSUED, 0x69, b"\x02" * 6)
+    assert not session.opens(1, By.A, b"\xff" * 6)
+
+
+def test_a_block_that_was_written_is_not_known_until_it_is_read() -> None:
+    card = Classic()
+    session = Session(card, card.activate())
+    assert session.opens(1, By.A, b"\xff" * 6)
+    session.read(4)
+    session.write(4, b"\x01" * 16)
+    assert 4 not in session.known
+    assert session.read(4) == session.known[4] == b"\x01" * 16
+
+
 @pytest.mark.parametrize("block", [0, 3, 7, 63])
 def test_the_manufacturers_block_and_trailers_are_not_written_as_data(block: int) -> None:
     card = Classic()

@@ -116,6 +116,13 @@ def test_a_directory_grows_a_second_page() -> None:
     assert card.peek(3)[9] == 0xC2
 
 
+def test_a_rolled_over_directory_keeps_its_version() -> None:
+    card, made = Classic(blocks=256), mad_layout(mad_key_b=key("mad", "old-mad"))
+    poke_page(card, Page(home=0, ids={3: OTHER}), general_purpose=0xC2)
+    personalise(made, card, made.places(IMAGE, ndef=False))
+    assert card.peek(3) == mad.KEY_A + bytes.fromhex("787788C2") + MAD_B
+
+
 def test_a_second_page_of_others_is_kept() -> None:
     card, made = Classic(blocks=256), mad_layout(sectors=[18], mad_key_b=key("old-mad"))
     poke_page(card, Page(home=0, ids={3: OTHER}), general_purpose=0xC2)
@@ -148,8 +155,9 @@ def test_a_sector_that_the_directory_gives_to_others_is_left_alone(
 ) -> None:
     card = Classic()
     poke_page(card, Page(home=0, ids={1: OTHER}))
-    if resuming and make is layout:
-        return  # it was seen before it was begun
+    if resuming and make is layout:  # no directory is kept, and the card was judged before it was begun
+        begin(make(), card, resuming=True)
+        return
     with pytest.raises(CardRejected, match="Sector 1 of this card is used by another system"):
         begin(make(), card, resuming=resuming)
 
@@ -167,6 +175,43 @@ def test_a_profile_without_a_directory_takes_a_card_whose_directory_leaves_its_s
     poke_page(card, Page(home=0, ids={2: OTHER}))
     personalise(made, card, made.places(IMAGE, ndef=False))
     assert entries(page_of(card)) == {2: OTHER}
+
+
+def test_a_profile_without_a_directory_heeds_the_entries_of_a_damaged_one() -> None:
+    card = Classic()
+    poke_page(card, Page(home=0, ids={1: OTHER}))
+    card.poke(2, b"\x01" * 16)
+    rejected(layout(), card, "Sector 1 of this card is used by another system")
+
+
+@pytest.mark.parametrize("access", ["787788", "0F00FF"])
+def test_sector_0_without_a_directory_says_nothing(access: str) -> None:
+    card, made = Classic(), layout()
+    card.poke(1, b"\x01" * 16)
+    card.poke(3, mad.KEY_A + bytes.fromhex(access) + (b"\x69" if access == "787788" else b"\xc1") + OLD_MAD_B)
+    personalise(made, card, made.places(IMAGE, ndef=False))
+
+
+def test_a_directory_that_nobody_may_read_is_left_alone() -> None:
+    card = Classic()
+    card.poke(3, mad.KEY_A + bytes.fromhex("0F00FFC1") + OLD_MAD_B)
+    rejected(mad_layout(), card, "keys in sector 0 that are not ours")
+
+
+def test_a_directory_torn_on_a_fresh_card_is_made_anew() -> None:
+    card, made = Classic(), mad_layout()
+    card.poke(1, b"\xff" * 16)
+    personalise(made, card, made.places(IMAGE, ndef=False), resuming=True)
+    assert entries(page_of(card)) == {1: 0x4811}
+
+
+def test_a_torn_directory_of_others_is_mended_where_its_old_checksum_proves_it() -> None:
+    card, made = Classic(), mad_layout(sectors=[2, 9], mad_key_b=key("old-mad"))
+    page = Page(home=0, ids={1: OTHER, 15: OTHER})
+    poke_page(card, page)
+    card.poke(2, page.claiming((2, 9), 0x4811).encode()[16:])
+    personalise(made, card, made.places(IMAGE, ndef=False), resuming=True)
+    assert entries(page_of(card)) == {1: OTHER, 2: 0x4811, 9: 0x4811, 15: OTHER}
 
 
 def test_a_damaged_directory_is_left_alone() -> None:

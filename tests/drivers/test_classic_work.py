@@ -73,11 +73,24 @@ def test_nothing_but_our_sectors_is_changed() -> None:
     assert changed == [4, 5, 6, 7, 16, 17, 18, 19]
 
 
-def test_one_fresh_sector_costs_21_exchanges() -> None:
-    """6 to look (a key, the trailer, three blocks, no directory), 8 to write, 7 to prove."""
-    link, made = Tear(Classic()), layout()
-    personalise(made, link, made.places(IMAGE, ndef=False))
-    assert link.exchanges == 21
+@pytest.mark.parametrize(("sectors", "exchanges"), [([1], 21), ([1, 2], 42), ([1, 2, 3, 4], 84)])
+def test_a_fresh_sector_costs_21_exchanges(sectors: list[int], exchanges: int) -> None:
+    """5 to look (a key, the trailer, three blocks), 9 to write and read back, 7 to prove.
+
+    Looking for a directory costs the card one more, and a sector that is still open saves one.
+    """
+    made, link = layout(sectors=sectors), Tear(Classic())
+    personalise(made, link, made.places(IMAGE.ljust(48 * len(sectors), b"\x01"), ndef=False))
+    assert link.exchanges == exchanges
+
+
+def test_a_further_sector_of_ours_is_not_tried_with_the_transport_key() -> None:
+    made, card = layout(sectors=[1, 2]), Classic()
+    contents = made.places(IMAGE, ndef=False)
+    personalise(made, card, contents)
+    link = Tear(card)
+    begin(made, link)
+    assert link.exchanges == 5  # the transport key's refusal, then ours and the trailer, twice
 
 
 def test_a_card_that_carries_everything_already_is_only_looked_at_and_proven() -> None:
@@ -168,6 +181,33 @@ def test_the_area_is_read_in_order_and_only_once() -> None:
     assert link.exchanges == looked
 
 
+def test_the_area_can_be_read_after_its_keys_were_changed() -> None:
+    card, before = Classic(), layout(key_a=key("old-a"), key_b=key("old-b"))
+    personalise(before, card, before.places(IMAGE, ndef=False))
+    made = layout(key_a=key("a", "old-a"), key_b=key("b", "old-b"))
+    work = begin(made, card)
+    work.write({4: bytes(16)}, lambda done, total: None)
+    work.verify({4: bytes(16)})
+    assert b"".join(work.read().values()) == bytes(16) + IMAGE[16:].ljust(32, b"\0")
+
+
+@pytest.mark.parametrize(
+    "trailer",
+    [
+        TRANSPORT_KEY + ISSUED + KEY_B,
+        b"\x99" * 6 + ISSUED + KEY_B,
+        KEY_A + ISSUED + TRANSPORT_KEY,
+        KEY_A + bytes.fromhex("FF078069") + b"\x99" * 6,
+        KEY_A + bytes.fromhex("78778800") + KEY_B,
+    ],
+)
+def test_a_trailer_that_was_written_in_part_is_finished(trailer: bytes) -> None:
+    card, made = Classic(), layout()
+    card.poke(7, trailer)
+    personalise(made, card, made.places(IMAGE, ndef=False), resuming=True)
+    assert card.peek(7) == KEY_A + ISSUED + KEY_B
+
+
 def test_an_erased_card_carries_zeros_under_our_keys_and_is_taken_again() -> None:
     card, made = Classic(), layout()
     personalise(made, card, made.places(IMAGE, ndef=False))
@@ -211,6 +251,12 @@ def test_our_key_a_under_a_strange_key_b_opens_too_little() -> None:
     card = Classic()
     poke_trailer(card, 1, KEY_A, ISSUED, b"\x02" * 6)
     rejection(card, "keys in sector 1 that are not ours")
+
+
+def test_somebody_elses_access_bits_for_block_0_are_left_alone() -> None:
+    card = Classic()
+    poke_trailer(card, 0, TRANSPORT_KEY, AccessBits((0b010, 0, 0, 1)).encode() + b"\x69", TRANSPORT_KEY)
+    rejection(card, "used by another system", sectors=[0])
 
 
 @pytest.mark.parametrize(
@@ -272,22 +318,61 @@ def test_a_card_that_changed_hands_while_it_was_looked_at_is_told() -> None:
         personalise(layout(), Swapping(), {})
 
 
+class Gone(Link):
+    """A reader that refuses every key, whether the card is there or not; only selecting it tells.
+
+    Args:
+        times: how often the card can be selected before it is lifted.
+    """
+
+    def __init__(self, times: int) -> None:
+        self._left = times
+
+    def activate(self) -> Activation:
+        if not self._left:
+            raise NoAnswer
+        self._left -= 1
+        return Classic().activate()
+
+    def exchange(self, frame: bytes) -> bytes:
+        raise Refused("6300")
+
+
 def test_a_lifted_card_whose_reader_says_refused_has_no_unknown_keys() -> None:
-    class Gone(Link):
-        def __init__(self) -> None:
-            self._is_there = True
+    tries = 4
+    for times in range(1, tries + 1):
+        with pytest.raises(NoAnswer):
+            begin(layout(), Gone(times))
+    with pytest.raises(CardRejected, match="not ours"):
+        begin(layout(), Gone(tries + 1))
+
+
+def test_a_lifted_card_whose_reader_says_refused_carries_no_wrong_keys() -> None:
+    for times, expected in ((2, NoAnswer), (3, Mismatch)):
+        link = Gone(times)
+        work = layout().on(link, link.activate())
+        assert work is not None
+        with pytest.raises(expected):
+            work.verify({})
+
+
+def test_a_proof_begins_with_selecting_the_card_anew() -> None:
+    class Noting(Sly):
+        selected = 0
 
         def activate(self) -> Activation:
-            if not self._is_there:
-                raise NoAnswer
-            self._is_there = False
-            return Classic().activate()
+            self.selected += 1
+            return super().activate()
 
-        def exchange(self, frame: bytes) -> bytes:
-            raise Refused("6300")
-
-    with pytest.raises(NoAnswer):
-        begin(layout(), Gone())
+    card, made = Classic(), layout()
+    link = Noting(card, lambda frame: False)
+    contents = made.places(IMAGE, ndef=False)
+    work = begin(made, link)
+    work.write(contents, lambda done, total: None)
+    before = link.selected
+    with pytest.raises(Mismatch):
+        work.verify({4: bytes(16)})
+    assert link.selected == before + 2  # to begin, and to be sure that the card still lies there
 
 
 @pytest.mark.parametrize("answer", [b"", bytes(15), bytes(17), bytes(4096)])

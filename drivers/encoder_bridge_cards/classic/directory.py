@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from encoder_bridge.driver import CardRejected
 from encoder_bridge_cards.classic import geometry, mad
 from encoder_bridge_cards.classic.access_bits import By
-from encoder_bridge_cards.classic.opening import Opened, foreign, openings, tries, unknown
+from encoder_bridge_cards.classic.opening import Opened, foreign, openings, reopen, tries, unknown
 from encoder_bridge_cards.classic.plan import Wanted
 from encoder_bridge_cards.classic.session import Session
 from encoder_bridge_cards.link import Refused
@@ -94,7 +94,7 @@ class Directory:
         for leaf in self._leaves:
             if not leaf.left:
                 continue
-            self._session.opens(leaf.wanted.sector, leaf.opened.by, leaf.opened.key)
+            reopen(self._session, leaf.opened)
             left = leaf.left
             for block, data in left.items():
                 self._session.write(block, data)
@@ -107,13 +107,14 @@ class Directory:
         """Write the directory's own keys and access bits, where they are ours to write.
 
         Raises:
+            Mismatch: the key that opened its sector does not any more.
             LinkError: the link broke off.
         """
         for leaf in reversed(self._leaves):  # the last one is still open
             wanted = leaf.wanted
             if not leaf.changes_trailer:
                 continue
-            self._session.opens(wanted.sector, leaf.opened.by, leaf.opened.key)
+            reopen(self._session, leaf.opened)
             self._session.write_trailer(
                 wanted.sector, wanted.key_a[0], wanted.access, leaf.general_purpose, wanted.key_b[0]
             )
@@ -224,6 +225,8 @@ def _suffices(leaf: _Leaf, opened: Opened) -> bool:
 def refuse_claimed(session: Session, sectors: tuple[int, ...]) -> None:
     """Refuse a card with a directory that gives one of our sectors to somebody, for a profile that keeps none.
 
+    An entry counts whatever the checksum says: this profile does not mend directories.
+
     Raises:
         CardRejected: it does.
         LinkError: the link broke off.
@@ -240,9 +243,8 @@ def refuse_claimed(session: Session, sectors: tuple[int, ...]) -> None:
             stored = b"".join(session.read(block) for block in geometry.data(home))
         except Refused:
             return
-        page = mad.decode(home, stored)
-        if version == 0 or page.encode() != stored:
+        if version == 0:
             return
         for sector in sectors:
-            if sector == home or page.ids.get(sector, mad.FREE) != mad.FREE:
+            if mad.decode(home, stored).ids.get(sector, mad.FREE) != mad.FREE:
                 raise foreign(sector)

@@ -11,6 +11,7 @@ from encoder_bridge_cards.classic.access_bits import AccessBits, By, Malformed
 from encoder_bridge_cards.classic.plan import Wanted
 from encoder_bridge_cards.classic.session import Session
 from encoder_bridge_cards.link import Refused
+from encoder_bridge_cards.personalisation import Mismatch
 
 Try = tuple[By, bytes]
 """One way that may open a sector."""
@@ -92,6 +93,18 @@ def find(session: Session, wanted: Wanted, ways: tuple[Try, ...], *, resuming: b
         if opened.by in opened.access.changers or not opened.access.changers:
             raise locked(wanted.sector)
     raise unknown(session, wanted.sector, resuming=resuming)
+
+
+def reopen(session: Session, opened: Opened) -> None:
+    """Open a sector once more.
+
+    Raises:
+        Mismatch: its key does not open it any more.
+        LinkError: the link broke off.
+    """
+    if not session.opens(opened.sector, opened.by, opened.key):
+        session.select()
+        raise Mismatch(f"key of sector {opened.sector}")
 
 
 def unknown(session: Session, sector: int, *, resuming: bool) -> CardRejected:

@@ -9,7 +9,7 @@ from encoder_bridge.driver import Card, CardRejected
 from encoder_bridge_cards.classic import access_bits, geometry
 from encoder_bridge_cards.classic.access_bits import By
 from encoder_bridge_cards.classic.directory import Directory, refuse_claimed
-from encoder_bridge_cards.classic.opening import Opened, find, foreign, tries
+from encoder_bridge_cards.classic.opening import Opened, find, foreign, reopen, tries
 from encoder_bridge_cards.classic.plan import TRANSPORT_BYTE, Plan, Wanted
 from encoder_bridge_cards.classic.session import Session
 from encoder_bridge_cards.link import Activation, Link
@@ -178,15 +178,10 @@ class ClassicWork:
             and not any(any(self._session.known[block]) for block in geometry.data(opened.sector))
         )
 
-    def _reopen(self, sector: int) -> None:
-        found = self._found[sector]
-        if not self._session.opens(sector, found.by, found.key):
-            raise self._mismatch(f"key of sector {sector}")
-
     def _read_data(self, sector: int, blocks: Iterable[int]) -> None:
         unread = [block for block in blocks if block not in self._session.known]
         if unread:
-            self._reopen(sector)
+            reopen(self._session, self._found[sector])
         for block in unread:
             self._session.read(block)
 
@@ -197,7 +192,7 @@ class ClassicWork:
         steps.skip(len(places) - len(changed))
         if not changed:
             return
-        self._reopen(sector)
+        reopen(self._session, self._found[sector])
         for block in changed:
             self._session.write(block, contents[block])
             steps.done()
@@ -214,7 +209,7 @@ class ClassicWork:
         if found == newest and self._has_key_a(wanted):
             steps.skip()
             return
-        self._reopen(sector)
+        reopen(self._session, self._found[sector])
         self._session.write_trailer(sector, wanted.key_a[0], wanted.access, wanted.general_purpose, wanted.key_b[0])
         self._found[sector] = newest
         steps.done()
