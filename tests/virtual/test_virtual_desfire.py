@@ -10,7 +10,9 @@ from encoder_bridge_cards.link import Family
 
 from virtual.card import VirtualCard
 from virtual.desfire import Desfire
-from virtual.desfire.memory import File, Mode, Status
+from virtual.desfire.crypto import BlockCipher, Kind, crc32, filled, rotated
+from virtual.desfire.ev1 import Legacy
+from virtual.desfire.memory import Fault, File, Mode, Status
 from virtual.desfire.terminal import Declined, Ev1Terminal, Ev2Terminal, Wire
 
 ZEROS = bytes(16)
@@ -159,6 +161,35 @@ def test_a_command_that_its_reader_does_not_finish_is_aborted() -> None:
     assert wire.frame(0xAF)[0] == Status.ILLEGAL_COMMAND
 
 
+def test_a_loss_of_power_ends_a_handshake_and_a_long_answer() -> None:
+    made = card()
+    for command, parameters in ((0xAA, b"\0"), (0x60, b"")):
+        assert Wire(made).frame(command, parameters)[0] == Status.MORE
+        made.activate()
+        assert Wire(made).frame(0xAF)[0] == Status.ILLEGAL_COMMAND
+
+
+def test_a_card_repeats_what_its_reader_says_it_can_do() -> None:
+    made = card("ev2")
+    wire = Wire(made)
+    cipher = BlockCipher(Kind.AES, MASTER)
+    rnd_b = cipher.decrypt(wire.frame(0x71, bytes.fromhex("0003010203"))[1])
+    status, proof = wire.frame(0xAF, cipher.encrypt(bytes(16) + rotated(rnd_b)))
+    assert status == Status.OK
+    assert cipher.decrypt(proof)[4:] == bytes(16) + bytes(6) + bytes.fromhex("010203000000")
+
+
+def test_the_cards_own_key_becomes_one_of_another_kind() -> None:
+    made = Desfire()
+    made.set_master_key(MASTER)
+    made.activate()
+    terminal = Ev1Terminal(made, 0, MASTER)
+    body = ZEROS + crc32(b"\xc4\x00" + ZEROS)
+    assert terminal.secret(0xC4, b"\x00", filled(body, 16)) == b""
+    assert Wire(made).send(0x45) == b"\x0f\x01"
+    declined(Status.AUTHENTICATION, Ev1Terminal, made, 0, ZEROS)
+
+
 def test_a_changed_key_replaces_the_old_one() -> None:
     made = card()
     terminal = Ev1Terminal(made, 0, MASTER)
@@ -177,6 +208,14 @@ def test_the_old_key_must_be_known_to_change_another() -> None:
     before = made.snapshot()
     declined(Status.INTEGRITY, lambda: Ev1Terminal(made, 0, MASTER).change_key(1, ZEROS, old=TWO))
     declined(Status.INTEGRITY, lambda: Ev1Terminal(made, 0, MASTER).change_key(1, ZEROS))
+    assert made.snapshot() == before
+
+
+def test_an_ev2_session_needs_the_old_key_too() -> None:
+    made = card("ev2")
+    before = made.snapshot()
+    declined(Status.INTEGRITY, lambda: Ev2Terminal(made, 0, MASTER).change_key(1, ZEROS, old=TWO))
+    declined(Status.INTEGRITY, lambda: Ev2Terminal(made, 0, MASTER).change_key(1, ZEROS))
     assert made.snapshot() == before
 
 
@@ -281,6 +320,45 @@ def test_data_that_travels_otherwise_is_not_taken(mode: Mode, wrong: Mode) -> No
     assert made.snapshot() == before
 
 
+def test_a_wrong_mac_is_noticed() -> None:
+    made = card(mode=Mode.MAC)
+    before = made.snapshot()
+    for number in (STD, BACKUP):
+        Ev1Terminal(made, 0, MASTER)
+        declined(Status.INTEGRITY, Wire(made).send, 0x3D, extent(number, 4) + b"data" + bytes(8))
+    assert made.snapshot() == before
+
+
+def test_a_wrong_mac_of_the_first_generation_is_noticed() -> None:
+    session = Legacy(0, ZEROS)
+    with pytest.raises(Fault):
+        session.opened(0x3D, extent(STD, 4) + b"data" + bytes(4), Mode.MAC, 7, 4)
+
+
+def test_a_wrong_checksum_and_wrong_zeros_are_noticed() -> None:
+    made = card(mode=Mode.FULL)
+    before = made.snapshot()
+    header = extent(STD, 4)
+    checksum = crc32(b"\x3d" + header + b"data")
+    for plain in (b"data" + bytes(12), b"data" + checksum + bytes(7) + b"\1"):
+        terminal = Ev1Terminal(made, 0, MASTER)
+        declined(Status.INTEGRITY, terminal.secret, 0x3D, header, plain)
+    assert made.snapshot() == before
+    Ev1Terminal(made, 0, MASTER).secret(0x3D, header, b"data" + checksum + bytes(8))
+    assert data(made, STD)[:4] == b"data"
+
+
+def test_data_of_another_length_than_announced_is_noticed_in_an_ev2_session() -> None:
+    made = card("ev2", mode=Mode.FULL)
+    declined(Status.INTEGRITY, lambda: Ev2Terminal(made, 0, MASTER).full(0x3D, extent(STD, 4), b"five!"))
+
+
+def test_an_answer_whose_length_was_not_asked_for_is_marked_at_its_end() -> None:
+    made = card(mode=Mode.FULL, size=39)
+    assert Ev1Terminal(made, 0, MASTER).read_full(0xBD, extent(STD, 39), 39, tail=bytes(5)) == bytes(39)
+    assert Ev1Terminal(made, 0, MASTER).read_full(0xBD, extent(STD, 0), 39, tail=b"\x80" + bytes(4)) == bytes(39)
+
+
 def test_a_replayed_ev2_command_is_refused() -> None:
     made = card("ev2", mode=Mode.MAC)
     terminal = Ev2Terminal(made, 0, MASTER)
@@ -337,6 +415,14 @@ def test_file_settings_are_changed_by_the_key_they_name() -> None:
     assert terminal.plain(0xF5, bytes((STD,))) == bytes.fromhex("0003ff12280000")
     selected(made)
     declined(Status.PERMISSION_DENIED, lambda: Ev1Terminal(made, 2, TWO).full(0x5F, b"\1", b"\3\x00\x00"))
+
+
+def test_access_rights_name_keys_that_are_there() -> None:
+    made = card()
+    wire = Wire(made)
+    declined(Status.PARAMETER, wire.send, 0xCD, bytes.fromhex("0500 0030 200000"))
+    wire.select(AID)
+    wire.send(0xCD, bytes.fromhex("0500 0020 200000"))
 
 
 def test_nothing_reaches_beyond_a_file() -> None:
@@ -426,7 +512,7 @@ def test_an_interrupted_commit_is_all_or_nothing(survives: bool, version: str) -
     interrupted(made, prepare, lambda: terminal.plain(0xC7))
     expected = (b"new", b"too") if survives else (bytes(3), bytes(3))
     assert (data(made, BACKUP)[:3], data(made, BACKUP_2)[:3]) == expected
-    declined(Status.NO_APPLICATION, lambda: Wire(made).select(1))
+    declined(Status.ILLEGAL_COMMAND, Wire(made).send, 0xBD, extent(STD, 4))  # it is back at its own level
 
 
 @pytest.mark.parametrize("survives", [False, True])
@@ -537,6 +623,17 @@ def test_a_card_that_may_not_be_formatted_is_not() -> None:
     made.activate()
     declined(Status.AUTHENTICATION, lambda: Wire(made).send(0xFC))
     assert AID in made.memory.applications
+    terminal = Ev1Terminal(made, 0, MASTER)
+    terminal.full(0x5C, b"\0", b"\x00")
+    declined(Status.PERMISSION_DENIED, terminal.plain, 0xFC)
+
+
+def test_an_application_needs_memory_too() -> None:
+    made = Desfire(free_memory=64)
+    made.activate()
+    before = made.snapshot()
+    declined(Status.OUT_OF_MEMORY, Wire(made).send, 0xCA, bytes.fromhex("2142430f8e"))
+    assert made.snapshot() == before
 
 
 def test_without_the_masters_leave_nothing_is_created_listed_or_deleted() -> None:
@@ -593,9 +690,9 @@ def test_the_first_generation_counts_no_failures() -> None:
     made.state.patience = 1
     before = made.snapshot()
     for _ in range(5):
-        declined(Status.AUTHENTICATION, lambda: Ev1Terminal(made, 1, ZEROS))
-    Ev1Terminal(made, 1, ONE)
+        declined(Status.AUTHENTICATION, Ev1Terminal, made, 1, ZEROS)
     assert made.snapshot() == before
+    Ev1Terminal(made, 1, ONE)
 
 
 # Anything else
@@ -623,7 +720,8 @@ def test_whatever_is_sent_is_answered(version: str, authenticated: bool) -> None
 
 
 @pytest.mark.parametrize(
-    "frame", ["9060000001", "90600100", "9060010000", "905a0000042142430000", "905a00000321424301"]
+    "frame",
+    ["9060000001", "90600100", "9060010000", "905a0000042142430000", "905a00000221424300", "905a00000321424301"],
 )
 def test_a_frame_of_another_form_is_an_error_of_length(frame: str) -> None:
     made = card()

@@ -9,7 +9,6 @@ from virtual.desfire.crypto import BlockCipher, Kind, rotated
 from virtual.desfire.ev1 import Ev1, Legacy, session_key
 from virtual.desfire.ev2 import Ev2, session_keys
 from virtual.desfire.memory import Fault, Key, Status
-from virtual.desfire.messaging import Nobody
 from virtual.desfire.state import Reply, State
 
 
@@ -106,8 +105,7 @@ class Authentication:
         return Reply(status=Status.MORE, data=cipher.encrypt(rnd_b), chain=go_on)
 
     def _key(self, payload: bytes, length: int, *kinds: Kind) -> tuple[int, Key]:
-        """The key a handshake is for; the session before it is over."""
-        self._state.session = Nobody()
+        """The key a handshake is for."""
         if len(payload) != length:
             raise Fault(Status.LENGTH)
         keys = self._state.here.keys

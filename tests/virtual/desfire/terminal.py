@@ -82,12 +82,13 @@ class Ev1Terminal(Wire):
         self._iv = body[-16:]
         return self.send(command, header + body)
 
-    def read_full(self, command: int, parameters: bytes, length: int) -> bytes:
+    def read_full(self, command: int, parameters: bytes, length: int, tail: bytes | None = None) -> bytes:
         self._chain(bytes((command,)) + parameters)
         answer = self.send(command, parameters)
         plain = self._cipher.decrypt(answer, self._iv)
         self._iv = answer[-16:]
         assert plain[length : length + 4] == crc32(plain[:length] + b"\0")
+        assert tail is None or plain[length + 4 :] == tail
         return plain[:length]
 
     def change_key(self, number: int, new: bytes, version: int = 0, old: bytes | None = None) -> bytes:
