@@ -11,10 +11,11 @@ and SCardEstablishContext says SCARD_E_NO_SERVICE.  It has to be entered before 
 context belongs to the stack it was established with: pyscard's own, which `smartcard.System.readers` keeps for the
 process, has to be renewed after a change of stacks, as after a restart of pcscd.
 
-What is played and what is not: a killed and a stopped service are real.  pcscd lets go of a reader of reader.conf in no
-other way than by ending (SIGUSR1, which is `pcscd --hotplug`, looks for USB readers only), so a reader is unplugged by
-`restart(without=...)`: a client sees the service end and come back without it.  The virtual readers refuse every
-SCardControl.
+What is real and what is played: a killed, a stopped and a restarted service are real.  One reader may be a USB reader
+(`usb=`, see `virtual.usb`), which pcscd sees being plugged in and pulled out while it serves.  The other readers are of
+reader.conf, of which pcscd lets go only by ending (SIGUSR1, which is `pcscd --hotplug`, looks for USB readers only);
+`restart(without=...)` brings the service back without them.  The virtual readers refuse every SCardControl.  Real
+readers on this machine's USB are not seen.
 """
 
 from __future__ import annotations
@@ -36,6 +37,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from virtual.usb import SECOND_SLOT, UsbBus
+from virtual.vpcd import Port
+
 START_S = 20.0
 STOP_S = 20.0
 
@@ -44,9 +48,11 @@ VPCD_CONFIGURATION = Path("/etc/reader.conf.d/vpcd")
 SLOTS = 2
 """How many readers vpcd makes of each line of its configuration."""
 
-CMD_VERSION = 0x11
+CMD_VERSION, CMD_GET_READERS_STATE = 0x11, 0x12
 PROTOCOL = (4, 4)
 """Of pcsc-lite 1.9; a later one still answers it."""
+MOST_READERS = 16
+STATE_SIZE = 184
 
 
 class PcscError(Exception):
@@ -73,12 +79,15 @@ class PcscStack:
     Args:
         names: what the readers call themselves, each another name; pcscd adds `` 00 00`` for the first slot of each
             and `` 00 01`` for the second.
+        usb: the name of one more reader, which `plug` plugs in and `unplug` pulls out; it is out at first.
     """
 
-    def __init__(self, *names: str) -> None:
+    def __init__(self, *names: str, usb: str = "") -> None:
         if len(set(names)) < len(names):
             raise ValueError("pcscd does not number virtual readers of the same name, so their names must differ")
-        self._names = names or ("Virtual PCD",)
+        self._names = names if names or usb else ("Virtual PCD",)
+        self._usb_name = usb
+        self._usb: UsbBus | None = None
         self._ports: dict[int, int] = {}
         self._present: tuple[int, ...] = tuple(range(len(self._names)))
         self._folder: tempfile.TemporaryDirectory[str] | None = None
@@ -90,24 +99,30 @@ class PcscStack:
         """Configuration, socket and log."""
         if self._folder is None:
             self._folder = tempfile.TemporaryDirectory(prefix="pcscd-")
-            for name in ("conf", "run"):
-                (Path(self._folder.name) / name).mkdir()
+            folder = Path(self._folder.name)
+            (folder / "conf").mkdir()
+            (folder / "run/udev").mkdir(parents=True)
+            (folder / "run/udev/control").touch()  # tells libudev that somebody speaks on the netlink group
+            if self._usb_name:
+                self._usb = UsbBus(folder, self._usb_name, _driver() or Path())
+            else:
+                (folder / "drivers").mkdir()
         return Path(self._folder.name)
 
     @property
-    def socket(self) -> Path:
+    def socket_path(self) -> Path:
         """Where clients connect; kept over every restart."""
         return self.folder / "run/pcscd/pcscd.comm"
 
     @property
     def environment(self) -> dict[str, str]:
         """This process's environment, led to this stack: for a client in a process of its own."""
-        return {**os.environ, SOCKET_NAME: str(self.socket)}
+        return {**os.environ, SOCKET_NAME: str(self.socket_path)}
 
     @property
     def readers(self) -> tuple[str, ...]:
         """The readers as PC/SC names them, without the unplugged ones."""
-        return tuple(self._slots())
+        return (*self._of_configuration(), *self._usb_readers())
 
     @property
     def pid(self) -> int | None:
@@ -120,13 +135,16 @@ class PcscStack:
         file = self.folder / "pcscd.log"
         return file.read_text(errors="replace") if file.exists() else ""
 
-    def port(self, reader: str) -> int:
-        """Where a virtual card connects that lies on this reader.
+    def port(self, reader: str) -> Port:
+        """Where a virtual card connects that lies on this reader; it may be unplugged, and plugged in again.
 
         Raises:
-            KeyError: there is no such reader, or it is unplugged.
+            KeyError: there never was such a reader in this stack.
         """
-        return self._slots()[reader]
+        if reader not in self._slots() and not (self._usb_name and reader.startswith(self._usb_name)):
+            raise KeyError(reader)
+        network = None if self._usb is None else self._usb.network
+        return Port(reader=reader, number=lambda: self._slots().get(reader), network=network)
 
     def __enter__(self) -> Self:
         try:
@@ -145,6 +163,9 @@ class PcscStack:
         """Kill pcscd if it runs and remove its folder."""
         if self._process is not None:
             self.kill()
+        if self._usb is not None:
+            self._usb.close()
+            self._usb = None
         if self._folder is not None:
             self._folder.cleanup()
             self._folder = None
@@ -158,7 +179,7 @@ class PcscStack:
         """
         link = _process_socket()
         try:
-            link.symlink_to(self.socket)
+            link.symlink_to(self.socket_path)
         except FileExistsError:
             raise PcscError("this process is the client of another stack already") from None
         os.environ[SOCKET_NAME] = str(link)
@@ -204,6 +225,27 @@ class PcscStack:
         self._present = tuple(each for each, name in enumerate(self._names) if name not in without)
         self.start()
 
+    def plug(self, serial: str = "") -> None:
+        """Plug the USB reader in; return when clients see it, if pcscd runs.
+
+        Args:
+            serial: pcscd puts it into the reader's name: ``name (serial) 00 00``.
+
+        Raises:
+            PcscError: pcscd does not see it.
+        """
+        self._bus.plug(serial)
+        self._wait_for_readers()
+
+    def unplug(self) -> None:
+        """Pull the USB reader out; return when clients do not see it any more, if pcscd runs.
+
+        Raises:
+            PcscError: pcscd still sees it.
+        """
+        self._bus.unplug()
+        self._wait_for_readers()
+
     def knock(self, timeout: float = 5.0) -> None:
         """Ask pcscd for its version, which it answers only after all of reader.conf was started.
 
@@ -215,30 +257,87 @@ class PcscStack:
         Raises:
             OSError: nobody answered within `timeout` seconds.
         """
+        with self._greeted(timeout):
+            return
+
+    @contextmanager
+    def _greeted(self, timeout: float = 5.0) -> Iterator[socket.socket]:
         body = struct.pack("=III", *PROTOCOL, 0)
         with socket.socket(socket.AF_UNIX) as client:
             client.settimeout(timeout)
-            client.connect(str(self.socket))
+            client.connect(str(self.socket_path))
             client.sendall(struct.pack("=II", len(body), CMD_VERSION) + body)
-            if not client.recv(len(body)):
-                raise ConnectionResetError("pcscd closed the connection without an answer")
+            _receive(client, len(body))
+            yield client
+
+    def _known(self) -> set[str]:
+        """The readers as pcscd tells them to clients: sixteen states, each of which begins with a name of 128 bytes."""
+        with self._greeted() as client:
+            client.sendall(struct.pack("=II", 0, CMD_GET_READERS_STATE))
+            states = _receive(client, MOST_READERS * STATE_SIZE)
+        names = (states[at : at + 128].partition(b"\0")[0] for at in range(0, len(states), STATE_SIZE))
+        return {name.decode() for name in names if name}
+
+    @property
+    def _bus(self) -> UsbBus:
+        if self._usb is None:
+            raise PcscError("this stack has no USB reader, or was never started")
+        return self._usb
+
+    def _usb_readers(self) -> list[str]:
+        if self._usb is None or self._usb.serial is None:
+            return []
+        full = f"{self._usb.name} ({self._usb.serial})" if self._usb.serial else self._usb.name
+        return [f"{full} 00 {slot:02X}" for slot in range(SLOTS)]
+
+    def _wait_for_readers(self) -> None:
+        """Return when clients see the readers that are present, and no other."""
+        if self._process is None:
+            return
+        deadline = time.monotonic() + START_S
+        while self._known() != set(self.readers):
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise PcscError(f"pcscd did not notice what happened on the USB:\n{self.log[-2000:]}")
+            time.sleep(0.005)
+
+    def _of_configuration(self) -> dict[str, int]:
+        """The readers of reader.conf that are present, and their ports."""
+        return {
+            f"{self._names[each]} 00 {slot:02X}": self._ports[each] + slot
+            for each in self._present
+            for slot in range(SLOTS)
+        }
 
     def _slots(self) -> dict[str, int]:
-        """The port of each reader by its full name."""
-        found: dict[str, int] = {}
-        for each in self._present:
-            for slot in range(SLOTS):
-                found[f"{self._names[each]} 00 {slot:02X}"] = self._ports[each] + slot
+        """All readers that are present, and their ports."""
+        found = self._of_configuration()
+        listening = set() if self._process is None else _listening(self._process.pid)
+        first = listening - set(found.values()) - {SECOND_SLOT}
+        if len(first) == 1 and SECOND_SLOT in listening:
+            found |= zip(self._usb_readers(), (*first, SECOND_SLOT), strict=False)
         return found
 
     def _launch(self) -> None:
         (self.folder / "conf/readers").write_text("".join(map(self._line, self._present)))
-        run = f'mount --bind "{self.folder}/run" /run && exec "$@"'
-        command = [*_namespace(), "sh", "-c", run, "sh", _find("pcscd") or "pcscd"]
+        mounts = [(self.folder / "drivers", _usb_drivers()), (self.folder / "run", "/run")]
+        command, network, environment = _namespace(), [], dict(os.environ)
+        if self._usb is not None:
+            mounts.insert(0, (self._usb.sys, "/sys"))
+            network = [self._usb.network]
+            command = [_find("nsenter") or "nsenter", f"--net=/proc/self/fd/{self._usb.network}", *command]
+            environment["SYSTEMD_DEVICE_VERIFY_SYSFS"] = "0"
+        run = "".join(f'mount --bind "{here}" "{there}" && ' for here, there in mounts) + 'exec "$@"'
+        command += ["sh", "-c", run, "sh", _find("pcscd") or "pcscd"]
         command += ["--foreground", "--info", "--config", str(self.folder / "conf")]
         with (self.folder / "pcscd.log").open("ab") as log:
             self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment,
+                pass_fds=network,
+                start_new_session=True,
             )
         # Ends pcscd when this process ends, however it ends: the pipe closes then.
         self._guard = subprocess.Popen(
@@ -252,12 +351,14 @@ class PcscStack:
         while time.monotonic() < deadline and self._process.poll() is None:
             try:
                 self.knock()
+                listening = _listening(self._process.pid)
             except OSError:
                 time.sleep(0.005)
                 continue
-            if all(_listens(self._process.pid, port) for port in self._slots().values()):
-                return
-            break
+            if not set(self._of_configuration().values()) <= listening:
+                break
+            self._wait_for_readers()
+            return
         code = self._process.poll()
         self.kill()
         how = "did not serve with all of its readers" if code is None else f"ended with {code}"
@@ -312,6 +413,15 @@ def _driver() -> Path | None:
     return next(filter(Path.exists, paths), None)
 
 
+@functools.cache
+def _usb_drivers() -> str:
+    """Where pcscd looks for the drivers of USB readers, as it says itself."""
+    said = subprocess.run(
+        [_find("pcscd") or "pcscd", "--version"], capture_output=True, text=True, timeout=START_S, check=True
+    )
+    return next(word.partition("=")[2] for word in said.stdout.split() if word.startswith("usbdropdir="))
+
+
 def _find(program: str) -> str | None:
     return shutil.which(program, path=os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin")))
 
@@ -343,14 +453,23 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def _listens(pid: int, port: int) -> bool:
-    """Whether this process holds a listening IPv4 socket on the port."""
-    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    inodes = {row[9] for row in rows if row[3] == "0A" and int(row[1].rpartition(":")[2], 16) == port}
+def _listening(pid: int) -> set[int]:
+    """The IPv4 ports at which this process listens, in whatever network it is."""
     held = set()
     for each in Path(f"/proc/{pid}/fd").iterdir():
         try:
             held.add(str(each.readlink()))
         except FileNotFoundError:  # closed meanwhile
             continue
-    return any(f"socket:[{inode}]" in held for inode in inodes)
+    rows = [line.split() for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]]
+    return {int(row[1].rpartition(":")[2], 16) for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in held}
+
+
+def _receive(client: socket.socket, length: int) -> bytes:
+    received = b""
+    while len(received) < length:
+        piece = client.recv(length - len(received))
+        if not piece:
+            raise ConnectionResetError("pcscd closed the connection without an answer")
+        received += piece
+    return received

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from encoder_bridge_cards.link import Activation, Family, LinkError, NoAnswer
 
-from virtual import pcscd
+from virtual import pcscd, usb
 from virtual.card import VirtualCard
 from virtual.pcscd import PcscError, PcscStack
 from virtual.vpcd import Slot
@@ -19,6 +19,7 @@ from virtual.vpcd import Slot
 scard = pytest.importorskip("smartcard.scard", reason="pyscard is not installed: no PC/SC client")
 
 pytestmark = pytest.mark.skipif(pcscd.available() is not None, reason=str(pcscd.available()))
+needs_usb = pytest.mark.skipif(usb.available() is not None, reason=str(usb.available()))
 
 ACR122U = "ACS ACR122U PICC Interface"
 OMNIKEY = "HID Global OMNIKEY 5422 Smartcard Reader"
@@ -88,7 +89,13 @@ class Reader:
 
 
 def named(code: int) -> str:
-    names = ("SCARD_E_NO_SERVICE", "SCARD_W_REMOVED_CARD", "SCARD_E_NOT_TRANSACTED", "SCARD_E_NO_SMARTCARD")
+    names = (
+        "SCARD_E_NO_SERVICE",
+        "SCARD_W_REMOVED_CARD",
+        "SCARD_E_NOT_TRANSACTED",
+        "SCARD_E_NO_SMARTCARD",
+        "SCARD_E_INVALID_VALUE",
+    )
     return next((name for name in names if getattr(scard, name) == code), hex(code))
 
 
@@ -129,6 +136,11 @@ def test_readers_are_called_as_they_were_named(stack: PcscStack) -> None:
     with context() as established:
         assert readers(established) == stack.readers
     assert stack.readers == (f"{ACR122U} 00 00", f"{ACR122U} 00 01", f"{OMNIKEY} 00 00", f"{OMNIKEY} 00 01")
+
+
+def test_a_reader_that_never_was_has_no_port(stack: PcscStack) -> None:
+    with pytest.raises(KeyError):
+        stack.port("Another 00 00")
 
 
 def test_two_readers_of_the_same_name_are_refused() -> None:
@@ -231,6 +243,81 @@ def test_a_reader_is_missing_after_a_restart_without_it(stack: PcscStack) -> Non
     assert len(stack.readers) == 4
 
 
+@pytest.fixture
+def pluggable() -> Iterator[PcscStack]:
+    with PcscStack(OMNIKEY, usb=ACR122U) as running, running.use():
+        yield running
+
+
+@needs_usb
+def test_a_usb_reader_comes_and_goes_while_the_service_stays(pluggable: PcscStack) -> None:
+    others = (f"{OMNIKEY} 00 00", f"{OMNIKEY} 00 01")
+    with context() as established:
+        assert readers(established) == others
+        for serial, name in (("", ACR122U), ("RR369-001", f"{ACR122U} (RR369-001)"), ("", ACR122U)):
+            pluggable.plug(serial)
+            assert set(readers(established)) == {*others, f"{name} 00 00", f"{name} 00 01"} == set(pluggable.readers)
+            pluggable.unplug()
+            assert readers(established) == others == pluggable.readers
+
+
+@needs_usb
+def test_a_reader_is_pulled_out_under_a_card(pluggable: PcscStack) -> None:
+    for number in range(2):
+        pluggable.plug()
+        first = pluggable.readers[-2]
+        with Slot(pluggable.port(first), Straight()) as slot, context() as established:
+            slot.lay(card := Echo())
+            wait_until(established, first, scard.SCARD_STATE_PRESENT)
+            reader = Reader(established, first)
+            assert reader.transmit(f"00A400{number:02X}") == f"00a400{number:02x}9000"
+            pluggable.unplug()
+            assert reader.transmit("00A40009") == "SCARD_E_INVALID_VALUE"
+            assert card.heard == [f"00a400{number:02x}"]
+
+
+@needs_usb
+def test_a_card_is_still_there_when_its_usb_reader_comes_back(pluggable: PcscStack) -> None:
+    pluggable.plug()
+    first = pluggable.readers[-2]
+    with Slot(pluggable.port(first), Straight()) as slot, context() as established:
+        slot.lay(Echo())
+        pluggable.unplug()
+        pluggable.plug()
+        wait_until(established, first, scard.SCARD_STATE_PRESENT)
+        assert Reader(established, first).transmit("00A40000") == "00a400009000"
+
+
+@needs_usb
+def test_a_usb_reader_is_plugged_in_and_out_while_the_service_is_down(pluggable: PcscStack) -> None:
+    pluggable.kill()
+    pluggable.plug()
+    pluggable.start()
+    with context() as established:
+        assert len(readers(established)) == 4
+    pluggable.stop()
+    pluggable.unplug()
+    pluggable.start()
+    with context() as established:
+        assert len(readers(established)) == 2
+
+
+@needs_usb
+def test_cards_lie_in_both_slots_of_a_usb_reader_and_beside_it(pluggable: PcscStack) -> None:
+    pluggable.plug()
+    with ExitStack() as slots, context() as established:
+        for reader in pluggable.readers:
+            slots.enter_context(Slot(pluggable.port(reader), Straight())).lay(Echo(), waits=False)
+        for number, reader in enumerate(pluggable.readers):
+            wait_until(established, reader, scard.SCARD_STATE_PRESENT)
+            assert Reader(established, reader).transmit(f"00A400{number:02X}") == f"00a400{number:02x}9000"
+
+
+def test_a_stack_without_a_usb_reader_has_nothing_to_plug_in(stack: PcscStack) -> None:
+    with pytest.raises(PcscError, match="no USB reader"):
+        stack.plug()
+
+
 def test_a_dead_stack_is_no_service(stack: PcscStack) -> None:
     stack.kill()
     assert named(scard.SCardEstablishContext(scard.SCARD_SCOPE_SYSTEM)[0]) == "SCARD_E_NO_SERVICE"
@@ -256,6 +343,6 @@ def test_a_client_in_a_process_of_its_own_is_led_by_its_environment(stack: PcscS
 def test_nothing_of_a_stack_is_left(tmp_path: Path) -> None:
     with PcscStack() as stack:
         folder, process = stack.folder, stack.pid
-        assert stack.socket.is_socket()
+        assert stack.socket_path.is_socket()
     assert not folder.exists()
     assert not Path(f"/proc/{process}").exists()

@@ -25,13 +25,15 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
 
 from encoder_bridge_cards.link import Activation, NoAnswer
 
 from virtual.card import Tear, VirtualCard
+from virtual.usb import socket_in
 
 OFF, ON, RESET, TELL_ATR = b"\x00", b"\x01", b"\x02", b"\x04"
 NOTICED_S = 10.0
@@ -56,15 +58,45 @@ class Personality(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Port:
+    """Where vpcd listens for the card of one slot."""
+
+    reader: str
+    """As PC/SC calls it."""
+    number: Callable[[], int | None]
+    """Of the TCP port, which is another one each time a USB reader is plugged in; None: the reader is not there."""
+    network: int | None = None
+    """A descriptor of the network namespace; None: this process's own."""
+
+    def connect(self) -> socket.socket:
+        """Connect as a card does.
+
+        Raises:
+            OSError: nobody listens.
+        """
+        number = self.number()
+        if number is None:
+            raise ConnectionRefusedError(f"{self.reader} is not there")
+        connection = socket.socket() if self.network is None else socket_in(self.network)
+        try:
+            connection.settimeout(NOTICED_S)
+            connection.connect(("127.0.0.1", number))
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
 class Slot:
     """One slot of a virtual reader.  A card that lies there is back as soon as a restarted pcscd is.
 
     Args:
-        port: where vpcd listens for it.
+        port: where vpcd listens for the card, `virtual.pcscd.PcscStack.port`.
         personality: the reader's behaviour.
     """
 
-    def __init__(self, port: int, personality: Personality) -> None:
+    def __init__(self, port: Port, personality: Personality) -> None:
         self.port = port
         self.personality = personality
         self.apdus = 0
@@ -174,7 +206,7 @@ class _Laid:
         self._slot = slot
         self._lifted = threading.Event()
         self._connection: socket.socket | None = None
-        self._thread = threading.Thread(target=self._lie, name=f"the card on port {slot.port}", daemon=True)
+        self._thread = threading.Thread(target=self._lie, name=f"the card on {slot.port.reader}", daemon=True)
         self._thread.start()
 
     def lift(self) -> None:
@@ -193,7 +225,7 @@ class _Laid:
         """Connect, and connect again as long as the card lies there: pcscd may be restarted."""
         while not self._is_gone:
             try:
-                self._connection = socket.create_connection(("127.0.0.1", self._slot.port), timeout=NOTICED_S)
+                self._connection = self._slot.port.connect()
             except OSError:
                 time.sleep(RETRY_S)
                 continue
@@ -212,7 +244,7 @@ class _Laid:
 
         The only time that vpcd accepts a connection is when it is asked whether a card is there, and this one is not.
         """
-        with socket.create_connection(("127.0.0.1", self._slot.port), timeout=NOTICED_S) as nobody:
+        with self._slot.port.connect() as nobody:
             nobody.shutdown(socket.SHUT_WR)
             while _receive(nobody) is not None:
                 continue
