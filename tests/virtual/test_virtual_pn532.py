@@ -83,6 +83,7 @@ def test_a_frame_is_taken_out_whole_or_byte_by_byte_or_after_garbage(size: int) 
 def test_the_frames_of_the_manual_come_out() -> None:
     assert frame(b"\xd4\x02") == GET_FIRMWARE
     assert frame(b"\xd5\x03\x32\x01\x06\x07") == FIRMWARE
+    assert frame(bytes(255))[:6].hex() == "0000ffff0100"
     assert frame(bytes(256))[:8].hex() == "0000ffffff0100ff"
 
 
@@ -280,6 +281,7 @@ def test_the_block_protocol_repeats_what_was_lost() -> None:
     assert part[1] == 0x13
     rest = chip.answer(0x42, b"\xa2")
     assert rest is not None
+    assert rest[1] == 0x02
     assert part[2:] + rest[2:] == bytes(card_file()) + b"\x90\x00"
     assert chip.answer(0x42, b"\xc2") == b"\x00\xc2"
     assert chip.answer(0x42, b"\x77") == b"\x01"
