@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
@@ -21,7 +23,7 @@ from classic_desk import (
 )
 from encoder_bridge_cards.classic.access_bits import AccessBits
 from encoder_bridge_cards.classic.layout import ClassicLayout
-from encoder_bridge_cards.link import Activation, Link, LinkError, NoAnswer, Refused
+from encoder_bridge_cards.link import Activation, Family, Link, LinkError, NoAnswer, Refused, Unsupported
 from encoder_bridge_cards.personalisation import Mismatch
 from encoder_bridge_cards.tables import Table
 from virtual.card import Tear
@@ -441,3 +443,68 @@ def test_a_proof_names_the_block_that_is_wrong() -> None:
     assert work is not None
     with pytest.raises(Mismatch, match="block 5"):
         work.verify(made.places(IMAGE, ndef=False))
+
+
+def test_a_key_that_opens_no_more_when_the_data_is_to_be_written_is_named() -> None:
+    card, made = Classic(), layout(sectors=[1, 2])
+    work = begin(made, card)
+    card.poke(7, KEY_A + ISSUED + b"\x99" * 6)
+    with pytest.raises(Mismatch, match="key of sector 1"):
+        work.write(made.places(IMAGE, ndef=False), lambda done, total: None)
+
+
+def test_a_card_that_was_lifted_before_the_data_was_written_has_no_wrong_key() -> None:
+    card, made = Classic(), layout(sectors=[1, 2])
+
+    class Lifted(Sly):
+        def activate(self) -> Activation:
+            if card.peek(7) == bytes(16):
+                raise NoAnswer
+            return super().activate()
+
+    work = begin(made, Lifted(card, lambda frame: False))
+    card.poke(7, bytes(16))
+    with pytest.raises(NoAnswer):
+        work.write(made.places(IMAGE, ndef=False), lambda done, total: None)
+
+
+class Hostile(Link):
+    """A card that answers as it likes.
+
+    Args:
+        draw: where its answers come from.
+    """
+
+    def __init__(self, draw: random.Random) -> None:
+        self._draw = draw
+
+    def activate(self) -> Activation:
+        return Activation(family=Family.CLASSIC, uid=b"\x01\x02\x03\x04", blocks=256)
+
+    def exchange(self, frame: bytes) -> bytes:
+        draw = self._draw
+        if draw.random() < 0.1:
+            raise draw.choice([Refused, NoAnswer, Unsupported, LinkError])("hostile")
+        if frame[0] != 0x30:
+            return draw.choice([b"", b"\x0a", bytes(300)])
+        trailer = bytes(6) + draw.choice([b"\xff\x07\x80\x69", ISSUED, bytes(4)]) + bytes(6)
+        answers = [bytes(16), trailer, trailer, draw.randbytes(16), draw.randbytes(draw.randrange(40))]
+        return draw.choice(answers)
+
+
+@pytest.mark.parametrize("settings", [{}, {"mad": "4811", "mad_key_b": key("mad", "old-mad"), "sectors": [2, 18]}])
+@pytest.mark.parametrize("resuming", [False, True])
+def test_a_card_that_answers_as_it_likes_ends_only_as_the_contract_says(
+    settings: dict[str, object], resuming: bool
+) -> None:
+    made = layout(key_a=key("a", "old-a"), **settings)
+    contents = made.places(IMAGE, ndef=False)
+    ends: Counter[str] = Counter()
+    for seed in range(1500):
+        link = Hostile(random.Random(seed))
+        try:
+            personalise(made, link, contents, resuming=resuming)
+        except (LinkError, CardRejected, Mismatch) as error:
+            ends[type(error).__name__] += 1
+    assert ends.total() == 1500
+    assert {"CardRejected", "NoAnswer", "Unsupported"} <= set(ends)
