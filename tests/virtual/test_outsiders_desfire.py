@@ -170,6 +170,16 @@ def test_a_card_acts_on_published_commands() -> None:
     assert len(played) == 8
 
 
+def test_a_card_answers_a_published_session_from_its_selection_on() -> None:
+    given, expected = FIGURES["an12343-t7-session"]["inputs"], FIGURES["an12343-t7-session"]["expected"]
+    card = Desfire(uid=raw(given, "uid"), version="ev2")
+    card.add_application(APPLICATION, raw(given, "key")).name = raw(given, "name")
+    card.activate()
+    card.use_randoms(raw(given, "rndb"), raw(given, "ti"))
+    for sent, answered in expected["exchanges"]:
+        assert card.exchange(bytes.fromhex(sent)).hex() == answered
+
+
 # pylibsdm
 
 

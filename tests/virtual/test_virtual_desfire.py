@@ -719,6 +719,15 @@ def test_whatever_is_sent_is_answered(version: str, authenticated: bool) -> None
         hash(made.snapshot())
 
 
+def test_a_frame_is_not_longer_than_the_card_can_take() -> None:
+    made = card("ev2", access=0xEEEE, size=100)
+    wire = Wire(made)
+    assert wire.frame(0x3D, extent(STD, 53) + bytes(53))[0] == Status.LENGTH
+    wire.select(AID)
+    assert wire.frame(0x3D, extent(STD, 52) + bytes(52))[0] == Status.OK
+    assert wire.frame(0x8D, extent(STD, 100) + bytes(100))[0] == Status.OK
+
+
 @pytest.mark.parametrize(
     "frame",
     ["9060000001", "90600100", "9060010000", "905a0000042142430000", "905a00000221424300", "905a00000321424301"],
