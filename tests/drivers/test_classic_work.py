@@ -21,8 +21,10 @@ from classic_desk import (
     layout,
     personalise,
 )
-from encoder_bridge_cards.classic.access_bits import AccessBits
+from encoder_bridge_cards.classic.access_bits import TRANSPORT, AccessBits, By
 from encoder_bridge_cards.classic.layout import ClassicLayout
+from encoder_bridge_cards.classic.opening import Opened, reopen
+from encoder_bridge_cards.classic.session import Session
 from encoder_bridge_cards.link import Activation, Family, Link, LinkError, NoAnswer, Refused, Unsupported
 from encoder_bridge_cards.personalisation import Mismatch
 from encoder_bridge_cards.tables import Table
@@ -454,18 +456,12 @@ def test_a_key_that_opens_no_more_when_the_data_is_to_be_written_is_named() -> N
 
 
 def test_a_card_that_was_lifted_before_the_data_was_written_has_no_wrong_key() -> None:
-    card, made = Classic(), layout(sectors=[1, 2])
-
-    class Lifted(Sly):
-        def activate(self) -> Activation:
-            if card.peek(7) == bytes(16):
-                raise NoAnswer
-            return super().activate()
-
-    work = begin(made, Lifted(card, lambda frame: False))
-    card.poke(7, bytes(16))
-    with pytest.raises(NoAnswer):
-        work.write(made.places(IMAGE, ndef=False), lambda done, total: None)
+    found = Opened(sector=1, by=By.A, key=TRANSPORT_KEY, access=TRANSPORT, general_purpose=0x69)
+    for times, expected in ((1, NoAnswer), (2, Mismatch)):
+        link = Gone(times)
+        session = Session(link, link.activate())
+        with pytest.raises(expected):
+            reopen(session, found)
 
 
 class Hostile(Link):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from encoder_bridge.driver import CardRejected
 from encoder_bridge_cards.classic import geometry, mad
@@ -23,8 +23,8 @@ class _Leaf:
     """One page as it lies on the card, and what has to become of it."""
 
     wanted: Wanted
-    stored: bytes
-    page: mad.Page
+    stored: bytes = field(repr=False)
+    page: mad.Page = field(repr=False)
     """As it has to be."""
     named_us: frozenset[int]
     """The sectors that it gave to us when it was looked at."""
