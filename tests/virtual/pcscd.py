@@ -32,7 +32,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -219,7 +219,12 @@ class PcscStack:
         self._end(signal.SIGKILL)
 
     def restart(self, *, kill: bool = False, without: Collection[str] = ()) -> None:
-        """Stop or kill if it runs, then start without the named devices, which are those given to the constructor."""
+        """Stop or kill if it runs, then start.
+
+        Args:
+            kill: end it as a crash does.
+            without: those of the constructor's names whose readers are not there this time.
+        """
         if self._process is not None:
             self._end(signal.SIGKILL if kill else signal.SIGTERM)
         self._present = tuple(each for each, name in enumerate(self._names) if name not in without)
@@ -295,9 +300,12 @@ class PcscStack:
         if self._process is None:
             return
         deadline = time.monotonic() + START_S
-        while self._known() != set(self.readers):
+        while True:
+            with suppress(OSError):
+                if self._known() == set(self.readers):
+                    return
             if self._process.poll() is not None or time.monotonic() > deadline:
-                raise PcscError(f"pcscd did not notice what happened on the USB:\n{self.log[-2000:]}")
+                raise PcscError(f"pcscd does not show the readers that are there:\n{self.log[-2000:]}")
             time.sleep(0.005)
 
     def _of_configuration(self) -> dict[str, int]:
@@ -328,7 +336,7 @@ class PcscStack:
             environment["SYSTEMD_DEVICE_VERIFY_SYSFS"] = "0"
         run = "".join(f'mount --bind "{here}" "{there}" && ' for here, there in mounts) + 'exec "$@"'
         command += ["sh", "-c", run, "sh", _find("pcscd") or "pcscd"]
-        command += ["--foreground", "--info", "--config", str(self.folder / "conf")]
+        command += ["--foreground", "--info", "--config", str(self.folder / "conf"), *_without_polkit()]
         with (self.folder / "pcscd.log").open("ab") as log:
             self._process = subprocess.Popen(
                 command,
@@ -416,10 +424,20 @@ def _driver() -> Path | None:
 @functools.cache
 def _usb_drivers() -> str:
     """Where pcscd looks for the drivers of USB readers, as it says itself."""
-    said = subprocess.run(
-        [_find("pcscd") or "pcscd", "--version"], capture_output=True, text=True, timeout=START_S, check=True
-    )
-    return next(word.partition("=")[2] for word in said.stdout.split() if word.startswith("usbdropdir="))
+    words = _ask_pcscd("--version").split()
+    return next(word.partition("=")[2] for word in words if word.startswith("usbdropdir="))
+
+
+@functools.cache
+def _without_polkit() -> list[str]:
+    """The option of a pcscd that asks polkit whom to serve: the system's answers for none that it did not start."""
+    option = "--disable-polkit"
+    return [option] if option in _ask_pcscd("--help") else []
+
+
+def _ask_pcscd(option: str) -> str:
+    command = [_find("pcscd") or "pcscd", option]
+    return subprocess.run(command, capture_output=True, text=True, timeout=START_S, check=True).stdout
 
 
 def _find(program: str) -> str | None:

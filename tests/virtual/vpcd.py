@@ -1,6 +1,6 @@
 """The card's side of vpcd: a card that is laid on a virtual reader, lifted, swapped or torn off it.
 
-    slot = Slot(stack.port(reader), Plain())
+    slot = Slot(stack.port(reader), Reader(ACR122U))
     with slot:
         slot.lay(card)  # returns when pcscd has powered it up
         slot.tear(3, "during")
