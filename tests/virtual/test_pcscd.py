@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from encoder_bridge_cards.link import Activation, Family, LinkError, NoAnswer
 
-from virtual import pcscd, usb
+from virtual import pcscd, personalities, usb
 from virtual.card import VirtualCard
 from virtual.pcscd import PcscError, PcscStack
+from virtual.type2 import Ntag
 from virtual.vpcd import Slot
 
 scard = pytest.importorskip("smartcard.scard", reason="pyscard is not installed: no PC/SC client")
@@ -21,8 +22,7 @@ scard = pytest.importorskip("smartcard.scard", reason="pyscard is not installed:
 pytestmark = pytest.mark.skipif(pcscd.available() is not None, reason=str(pcscd.available()))
 needs_usb = pytest.mark.skipif(usb.available() is not None, reason=str(usb.available()))
 
-ACR122U = "ACS ACR122U PICC Interface"
-OMNIKEY = "HID Global OMNIKEY 5422 Smartcard Reader"
+ACR122U, OMNIKEY = personalities.ACR122U.name, personalities.OMNIKEY_5422.name
 
 
 MUTE = b"\x00\x00\x00\x00"
@@ -190,6 +190,31 @@ def test_a_card_breaks_off_at_the_frame_that_was_chosen(stack: PcscStack, how: s
         assert reader.transmit("00A40003") == "SCARD_W_REMOVED_CARD"
         reader.disconnect()
         assert Reader(established, first).transmit("00A40004") == "00a400049000"
+
+
+def test_a_card_laid_down_again_at_once_is_not_taken_for_one_that_stayed(stack: PcscStack) -> None:
+    first = stack.readers[0]
+    with Slot(stack.port(first), Straight()) as slot, context() as established:
+        slot.lay(card := Echo())
+        wait_until(established, first, scard.SCARD_STATE_PRESENT)
+        reader = Reader(established, first)
+        slot.tear(0, "after")
+        assert reader.transmit("00A40000") == ""
+        slot.lay(card)
+        assert reader.transmit("00A40001") == "SCARD_W_REMOVED_CARD"
+        assert card.heard == ["00a40000"]
+
+
+def test_what_a_reader_says_of_a_card_that_broke_off_is_never_heard(stack: PcscStack) -> None:
+    first = stack.readers[0]
+    with Slot(stack.port(first), personalities.Reader(personalities.ACR122U)) as slot, context() as established:
+        slot.lay(Ntag())
+        wait_until(established, first, scard.SCARD_STATE_PRESENT)
+        reader = Reader(established, first)
+        assert reader.transmit("FFCA000000") == "041122334455669000"
+        assert reader.transmit("FFB0000304") == "e11012009000"
+        slot.tear(0)
+        assert reader.transmit("FFB0000304") == ""
 
 
 def test_a_card_that_does_not_answer_once_is_not_gone(stack: PcscStack) -> None:
