@@ -245,6 +245,8 @@ class PcscStack:
     def unplug(self) -> None:
         """Pull the USB reader out; return when clients do not see it any more, if pcscd runs.
 
+        An exchange under way is not cut off: pcscd lets it end first, and so does this.
+
         Raises:
             PcscError: pcscd still sees it.
         """

@@ -54,6 +54,19 @@ class Echo(VirtualCard):
         return tuple(self.heard)
 
 
+class Deadly(Echo):
+    """A card that acts, and takes the service down before it answers."""
+
+    def __init__(self, stack: PcscStack) -> None:
+        super().__init__()
+        self._stack = stack
+
+    def exchange(self, frame: bytes) -> bytes:
+        answer = super().exchange(frame)
+        self._stack.kill()
+        return answer
+
+
 class Straight:
     """A reader that hands every APDU to the card."""
 
@@ -95,6 +108,7 @@ def named(code: int) -> str:
         "SCARD_E_NOT_TRANSACTED",
         "SCARD_E_NO_SMARTCARD",
         "SCARD_E_INVALID_VALUE",
+        "SCARD_F_COMM_ERROR",
     )
     return next((name for name in names if getattr(scard, name) == code), hex(code))
 
@@ -256,6 +270,17 @@ def test_a_restarted_stack_finds_the_card_that_still_lies_there(stack: PcscStack
         with context() as established:
             wait_until(established, first, scard.SCARD_STATE_PRESENT)
             assert Reader(established, first).transmit("00A40001") == "00a400019000"
+
+
+def test_a_service_killed_in_the_middle_of_an_exchange_leaves_it_unsure(stack: PcscStack) -> None:
+    first = stack.readers[0]
+    with Slot(stack.port(first), Straight()) as slot, context() as established:
+        slot.lay(card := Deadly(stack))
+        wait_until(established, first, scard.SCARD_STATE_PRESENT)
+        reader = Reader(established, first)
+        assert reader.transmit("00A40000") == "SCARD_F_COMM_ERROR"
+        assert reader.transmit("00A40001") == "SCARD_E_NO_SERVICE"
+        assert card.heard == ["00a40000"]
 
 
 def test_a_reader_is_missing_after_a_restart_without_it(stack: PcscStack) -> None:
