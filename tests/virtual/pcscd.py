@@ -23,7 +23,6 @@ from __future__ import annotations
 import atexit
 import functools
 import os
-import random
 import shutil
 import signal
 import socket
@@ -37,16 +36,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from virtual import pcscd_host as host
+from virtual.pcscd_host import available
 from virtual.usb import SECOND_SLOT, UsbBus
 from virtual.vpcd import Port
+
+__all__ = ["PcscError", "PcscStack", "available"]
 
 START_S = 20.0
 STOP_S = 20.0
 
 SOCKET_NAME = "PCSCLITE_CSOCK_NAME"
-VPCD_CONFIGURATION = Path("/etc/reader.conf.d/vpcd")
-SLOTS = 2
-"""How many readers vpcd makes of each line of its configuration."""
 
 CMD_VERSION, CMD_GET_READERS_STATE = 0x11, 0x12
 PROTOCOL = (4, 4)
@@ -57,20 +57,6 @@ STATE_SIZE = 184
 
 class PcscError(Exception):
     """pcscd did not start or stop; the message holds the end of its log."""
-
-
-@functools.cache
-def available() -> str | None:
-    """Why no private pcscd can run here, in one sentence, or None."""
-    for program, package in (("pcscd", "pcscd"), ("unshare", "util-linux"), ("mount", "mount")):
-        if _find(program) is None:
-            return f"{package} is not installed: no PC/SC service to test with"
-    if _driver() is None:
-        return "vsmartcard-vpcd is not installed: no virtual reader to test with"
-    trial = subprocess.run([*_namespace(), "true"], capture_output=True, timeout=START_S, check=False)
-    if trial.returncode != 0:
-        return "this system refuses a mount namespace (unshare -rm): no pcscd of our own beside the system's"
-    return None
 
 
 class PcscStack:
@@ -104,7 +90,7 @@ class PcscStack:
             (folder / "run/udev").mkdir(parents=True)
             (folder / "run/udev/control").touch()  # tells libudev that somebody speaks on the netlink group
             if self._usb_name:
-                self._usb = UsbBus(folder, self._usb_name, _driver() or Path())
+                self._usb = UsbBus(folder, self._usb_name, host.driver() or Path())
             else:
                 (folder / "drivers").mkdir()
         return Path(self._folder.name)
@@ -200,7 +186,7 @@ class PcscStack:
             self._launch()
             return
         for attempt in range(5):
-            self._ports = _free_ports(len(self._names))
+            self._ports = host.free_ports(len(self._names))
             try:
                 self._launch()
             except PcscError:
@@ -295,7 +281,7 @@ class PcscStack:
         if self._usb is None or self._usb.serial is None:
             return []
         full = f"{self._usb.name} ({self._usb.serial})" if self._usb.serial else self._usb.name
-        return [f"{full} 00 {slot:02X}" for slot in range(SLOTS)]
+        return [f"{full} 00 {slot:02X}" for slot in range(host.SLOTS)]
 
     def _wait_for_readers(self) -> None:
         """Return when clients see the readers that are present, and no other."""
@@ -315,13 +301,13 @@ class PcscStack:
         return {
             f"{self._names[each]} 00 {slot:02X}": self._ports[each] + slot
             for each in self._present
-            for slot in range(SLOTS)
+            for slot in range(host.SLOTS)
         }
 
     def _slots(self) -> dict[str, int]:
         """All readers that are present, and their ports."""
         found = self._of_configuration()
-        listening = set() if self._process is None else _listening(self._process.pid)
+        listening = set() if self._process is None else host.listening(self._process.pid)
         first = listening - set(found.values()) - {SECOND_SLOT}
         if len(first) == 1 and SECOND_SLOT in listening:
             found |= zip(self._usb_readers(), (*first, SECOND_SLOT), strict=False)
@@ -329,16 +315,16 @@ class PcscStack:
 
     def _launch(self) -> None:
         (self.folder / "conf/readers").write_text("".join(map(self._line, self._present)))
-        mounts = [(self.folder / "drivers", _usb_drivers()), (self.folder / "run", "/run")]
-        command, network, environment = _namespace(), [], dict(os.environ)
+        mounts = [(self.folder / "drivers", host.usb_drivers()), (self.folder / "run", "/run")]
+        command, network, environment = host.namespace(), [], dict(os.environ)
         if self._usb is not None:
             mounts.insert(0, (self._usb.sys, "/sys"))
             network = [self._usb.network]
-            command = [_find("nsenter") or "nsenter", f"--net=/proc/self/fd/{self._usb.network}", *command]
+            command = [host.find("nsenter") or "nsenter", f"--net=/proc/self/fd/{self._usb.network}", *command]
             environment["SYSTEMD_DEVICE_VERIFY_SYSFS"] = "0"
         run = "".join(f'mount --bind "{here}" "{there}" && ' for here, there in mounts) + 'exec "$@"'
-        command += ["sh", "-c", run, "sh", _find("pcscd") or "pcscd"]
-        command += ["--foreground", "--info", "--config", str(self.folder / "conf"), *_without_polkit()]
+        command += ["sh", "-c", run, "sh", host.find("pcscd") or "pcscd"]
+        command += ["--foreground", "--info", "--config", str(self.folder / "conf"), *host.without_polkit()]
         with (self.folder / "pcscd.log").open("ab") as log:
             self._process = subprocess.Popen(
                 command,
@@ -361,7 +347,7 @@ class PcscStack:
         while time.monotonic() < deadline and self._process.poll() is None:
             try:
                 self.knock()
-                listening = _listening(self._process.pid)
+                listening = host.listening(self._process.pid)
             except OSError:
                 time.sleep(0.005)
                 continue
@@ -378,7 +364,7 @@ class PcscStack:
         """One entry of reader.conf; each device has its copy of the driver, whose slots are global variables."""
         driver = self.folder / f"libifdvpcd-{each}.so"
         if not driver.exists():
-            shutil.copyfile(_driver() or "", driver)
+            shutil.copyfile(host.driver() or "", driver)
         port = self._ports[each]
         return (
             f'FRIENDLYNAME "{self._names[each]}"\nDEVICENAME /dev/null:{port}\nLIBPATH {driver}\nCHANNELID {port}\n\n'
@@ -407,82 +393,6 @@ def _process_socket() -> Path:
     folder = tempfile.mkdtemp(prefix="pcsc-client-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return Path(folder) / "pcscd.comm"
-
-
-def _namespace() -> list[str]:
-    """The start of a command that may mount what nobody else sees."""
-    return [_find("unshare") or "unshare", "-m" if os.geteuid() == 0 else "-rm"]
-
-
-def _driver() -> Path | None:
-    """vpcd's driver for pcscd, where its own configuration says it is."""
-    if not VPCD_CONFIGURATION.exists():
-        return None
-    words = (line.split() for line in VPCD_CONFIGURATION.read_text().splitlines())
-    paths = (Path(line[1]) for line in words if line[:1] == ["LIBPATH"] and len(line) == 2)
-    return next(filter(Path.exists, paths), None)
-
-
-@functools.cache
-def _usb_drivers() -> str:
-    """Where pcscd looks for the drivers of USB readers, as it says itself."""
-    words = _ask_pcscd("--version").split()
-    return next(word.partition("=")[2] for word in words if word.startswith("usbdropdir="))
-
-
-@functools.cache
-def _without_polkit() -> list[str]:
-    """The option of a pcscd that asks polkit whom to serve: the system's answers for none that it did not start."""
-    option = "--disable-polkit"
-    return [option] if option in _ask_pcscd("--help") else []
-
-
-def _ask_pcscd(option: str) -> str:
-    command = [_find("pcscd") or "pcscd", option]
-    return subprocess.run(command, capture_output=True, text=True, timeout=START_S, check=True).stdout
-
-
-def _find(program: str) -> str | None:
-    return shutil.which(program, path=os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin")))
-
-
-def _free_ports(devices: int) -> dict[int, int]:
-    """For each device a free port whose next is free too, none that the kernel gives to outgoing connections."""
-    try:
-        lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    except OSError:
-        lowest = 32768
-    candidates = range(max(1026, lowest - 12000) & ~1, lowest - 1, 2)
-    found: dict[int, int] = {}
-    for port in random.SystemRandom().sample(candidates, k=min(400, len(candidates))):
-        if len(found) == devices:
-            break
-        if all(_is_free(port + slot) for slot in range(SLOTS)):
-            found[len(found)] = port
-    if len(found) < devices:
-        raise PcscError("no free ports for the virtual readers")
-    return found
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as trial:
-        try:
-            trial.bind(("0.0.0.0", port))
-        except OSError:
-            return False
-    return True
-
-
-def _listening(pid: int) -> set[int]:
-    """The IPv4 ports at which this process listens, in whatever network it is."""
-    held = set()
-    for each in Path(f"/proc/{pid}/fd").iterdir():
-        try:
-            held.add(str(each.readlink()))
-        except FileNotFoundError:  # closed meanwhile
-            continue
-    rows = [line.split() for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]]
-    return {int(row[1].rpartition(":")[2], 16) for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in held}
 
 
 def _receive(client: socket.socket, length: int) -> bytes:
