@@ -20,9 +20,9 @@ readers on this machine's USB are not seen.
 
 from __future__ import annotations
 
-import atexit
 import functools
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -165,14 +165,16 @@ class PcscStack:
         """
         link = _process_socket()
         try:
-            link.symlink_to(self.socket_path)
+            link.parent.mkdir(mode=0o700)
         except FileExistsError:
             raise PcscError("this process is the client of another stack already") from None
+        link.symlink_to(self.socket_path)
         os.environ[SOCKET_NAME] = str(link)
         try:
             yield self
         finally:
             link.unlink()
+            link.parent.rmdir()
 
     def start(self) -> None:
         """Start, or start again with readers, ports and socket kept; return when it serves.
@@ -389,10 +391,8 @@ class PcscStack:
 
 @functools.cache
 def _process_socket() -> Path:
-    """The one name under which this process looks for pcscd."""
-    folder = tempfile.mkdtemp(prefix="pcsc-client-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return Path(folder) / "pcscd.comm"
+    """The one name under which this process looks for pcscd, in a folder that is there while a stack is in use."""
+    return Path(tempfile.gettempdir()) / f"pcsc-client-{os.getpid()}-{secrets.token_hex(8)}" / "pcscd.comm"
 
 
 def _receive(client: socket.socket, length: int) -> bytes:
