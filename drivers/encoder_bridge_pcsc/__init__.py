@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from encoder_bridge.driver import Driver, Found, Secret, Settings
 from encoder_bridge_cards.encoder import CardEncoder
 from encoder_bridge_cards.profile import parse_profiles
 from encoder_bridge_cards.tables import whole
+
+from encoder_bridge.driver import Driver, Found, Secret, Settings
 from encoder_bridge_pcsc.settings import wanted
 
 __all__ = ["PcscDriver", "driver"]
@@ -40,7 +41,7 @@ class PcscDriver:
 
     @asynccontextmanager
     async def open(self, settings: Settings, secret: Secret) -> AsyncIterator[CardEncoder]:
-        """See `Driver`.  The reader is nobody else's, here or in another process; its cards only while they are held."""
+        """See `Driver`.  A card is nobody else's while it is held; between two cards others may use the reader."""
         from encoder_bridge_pcsc.opening import opened
 
         own = {key: value for key, value in settings.items() if key != "profiles"}
