@@ -32,13 +32,13 @@ def secret(name: str) -> bytes:
     return SECRETS[name].hex().encode()
 
 
-def key(name: str, previous: str | None = None, **more: object) -> dict[str, object]:
-    table: dict[str, object] = {"secret": name, "version": 2, **more}
+def key(name: str, previous: str | None = None) -> dict[str, object]:
+    table: dict[str, object] = {"secret": name, "version": 2}
     return table if previous is None else {**table, "previous": previous, "previous_version": 1}
 
 
-def new_keys(count: int = 3, **more: object) -> dict[str, object]:
-    return {str(number): key(f"new-{number}", **more) for number in range(count)}
+def new_keys(count: int = 3, **more: str) -> dict[str, object]:
+    return {str(number): {**key(f"new-{number}"), **more} for number in range(count)}
 
 
 def old_keys() -> dict[str, object]:

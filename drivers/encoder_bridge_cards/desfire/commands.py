@@ -38,7 +38,9 @@ class KeySettings:
 
     @classmethod
     def decode(cls, data: bytes) -> KeySettings | None:
-        """Read an answer of two bytes; None: its type of key does not exist."""
+        """Read an answer; None: it tells of key sets as well, or of a type of key that does not exist."""
+        if len(data) != 2:
+            return None
         try:
             return cls(rights=data[0], count=data[1] & 0x0F, kind=KeyType(data[1] & 0xC0))
         except ValueError:
@@ -95,8 +97,8 @@ def key_version(channel: Channel, number: int) -> int:
 
 
 def key_settings(channel: Channel) -> KeySettings | None:
-    """GetKeySettings; None: they make no sense."""
-    return KeySettings.decode(channel.command(0x45, length=2))
+    """GetKeySettings; None: they are none that a profile asks for."""
+    return KeySettings.decode(channel.command(0x45))
 
 
 def create_application(channel: Channel, aid: int, settings: KeySettings) -> None:

@@ -64,13 +64,8 @@ def unknown_key(raw: str = "unknown_key") -> CardRejected:
 
 
 def foreign() -> CardRejected:
-    """What to say of a card with somebody else's application in our place."""
-    return CardRejected("This card is used by another system: take another one.", raw="foreign_content")
-
-
-def other_layout() -> CardRejected:
-    """What to say of a card under our key whose application or files are others than the profile's."""
-    return CardRejected("This card was made for another layout: take another one.", raw="other_layout")
+    """What to say of a card with another application in our place: a stranger's, or one made for another profile."""
+    return CardRejected("This card was made for something else: take another one.", raw="foreign_content")
 
 
 def full() -> CardRejected:

@@ -86,29 +86,46 @@ class Survey:
         return Found(uid=uid, channel=channel)
 
     def _taken(self, application: Plain, ours: Ours, *, resuming: bool) -> Found:
-        """A card with our application, or with somebody else's under its number."""
-        channel, master = self._open(application)
+        """A card with our application, or with somebody else's under its number.
+
+        What anybody may ask is asked first: a key that is tried in vain leaves a trace on a stranger's card.
+        """
+        version = commands.key_version(application, MASTER)
+        there = self._files(application, is_blank=version == FACTORY.version)
+        channel, master = self._open(application, version)
         uid = self._uid = self._uid or commands.uid(channel)
-        is_blank = master == FACTORY
-        stranger = refusal.foreign if is_blank else refusal.other_layout
-        if commands.key_settings(channel) != self._plan.settings:
-            raise stranger()
-        there = commands.file_numbers(channel) if is_blank else frozenset(self._plan.files)
-        if not there <= self._plan.files.keys():
-            raise stranger()
-        for number in sorted(there):
-            if not self._plan.files[number].is_in(commands.file_settings(channel, number)):
-                raise stranger()
-        contents = self._unclaimed(channel, there, ours) if is_blank and not resuming else {}
+        is_unclaimed = master == FACTORY and not resuming
+        contents = self._unclaimed(channel, there, ours) if is_unclaimed else {}
         keys = {
             number: current(key, uid, commands.key_version(channel, number)) if number != MASTER else master
             for number, key in self._plan.keys.items()
         }
         return Found(uid=uid, channel=channel, is_there=True, files=there, keys=keys, contents=contents)
 
-    def _open(self, application: Plain) -> tuple[Channel, Key]:
-        """Open a session with the application's key 0."""
-        version = commands.key_version(application, MASTER)
+    def _files(self, application: Plain, *, is_blank: bool) -> frozenset[int]:
+        """Which of the profile's files are there: all of them, unless the application is blank.
+
+        Raises:
+            CardRejected: its keys or a file are not set up like the profile's, or there are others.
+        """
+        files = self._plan.files
+        try:
+            is_ours = commands.key_settings(application) == self._plan.settings
+            there = commands.file_numbers(application) if is_blank else frozenset(files)
+            for number in sorted(there):
+                is_ours = (
+                    is_ours and number in files and files[number].is_in(commands.file_settings(application, number))
+                )
+        except Declined as error:
+            if error.status not in (Status.AUTHENTICATION, Status.PERMISSION_DENIED, Status.NO_SUCH_FILE):
+                raise
+            is_ours = False
+        if not is_ours:
+            raise refusal.foreign()
+        return there
+
+    def _open(self, application: Plain, version: int) -> tuple[Channel, Key]:
+        """Open a session with the application's key 0, which has this version."""
         key = self._plan.keys[MASTER]
         if self._uid is None and key.diversify is not None and version != FACTORY.version:
             self._uid = commands.uid(self._open_card(select(self._link, 0)))

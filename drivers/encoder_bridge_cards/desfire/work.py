@@ -82,7 +82,7 @@ class DesfireWork:
         activation = self._link.activate()
         if not activation.has_random_uid and activation.uid.hex() != self._card.uid:
             raise NoAnswer("another card")
-        self._writing.prove(contents)
+        self._writing.prove(contents, shows_uid=not activation.has_random_uid)
         if self._plan.random_uid and not activation.has_random_uid:
             raise Mismatch("random number")
 

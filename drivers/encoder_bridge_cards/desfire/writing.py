@@ -76,10 +76,14 @@ class Writing:
             )
         return self._contents[number]
 
-    def prove(self, contents: Contents) -> None:
+    def prove(self, contents: Contents, *, shows_uid: bool) -> None:
         """Open the application of a card that was just selected with the newest keys, and compare.
 
         The key that reads and the master key have to open it; of the others the card has to tell the newest version.
+
+        Args:
+            contents: by file.
+            shows_uid: it was seen to be the same card; else it is asked.
 
         Raises:
             Mismatch: one of these is not so, or a file differs.
@@ -91,6 +95,8 @@ class Writing:
         with refusal.begun(f"key {reader}"):
             _compare(f"key {reader}", commands.key_version(application, reader), newest[reader].version)
             channel = self._opens(application, reader, newest[reader].value)
+            if not shows_uid and commands.uid(channel) != self._found.uid:
+                raise NoAnswer("another card")
         for number in sorted(newest.keys() - {reader}):
             with refusal.begun(f"key {number}"):
                 _compare(f"key {number}", commands.key_version(channel, number), newest[number].version)
