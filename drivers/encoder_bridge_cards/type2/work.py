@@ -1,0 +1,267 @@
+"""Writing one card with pages: look, data, read back, key, protection, proof, lock bits."""
+
+from __future__ import annotations
+
+from encoder_bridge.driver import Card, CardRejected
+from encoder_bridge_cards.link import LinkError
+from encoder_bridge_cards.personalisation import Contents, Mismatch, Ours, Progress
+from encoder_bridge_cards.type2 import tlv
+from encoder_bridge_cards.type2.guard import Configuration, Guard, Opening
+from encoder_bridge_cards.type2.pages import PAGE, Pages
+from encoder_bridge_cards.type2.plan import Plan
+
+
+class PagesWork:
+    """One card of four-byte pages; see `Work`.
+
+    A new key is written only while the card guards nothing, so that a torn one costs no card: AUTH0 is switched off
+    first where the card has an older key of ours, and on again once the new key is proven.
+
+    Args:
+        pages: the memory of the card, which is selected.
+        guard: what keeps strangers off it.
+        plan: what the profile wants of it.
+        uid: its number.
+    """
+
+    def __init__(self, pages: Pages, guard: Guard, plan: Plan, uid: bytes) -> None:
+        self._pages = pages
+        self._guard = guard
+        self._plan = plan
+        self._uid = uid
+        self._area = plan.area(guard.last_page)
+        self._found: Configuration | None = None
+        self._opening = Opening.REFUSED
+        self._container = b""
+        self._locked: frozenset[int] = frozenset()
+        self._key: bytes | None = None
+        self._card = Card(technology=guard.technology, uid=uid.hex())
+
+    @property
+    def card(self) -> Card:
+        """See `Work`."""
+        return self._card
+
+    def survey(self, ours: Ours, *, resuming: bool) -> None:
+        """See `Work`.
+
+        A key of ours that opens the card proves that it is ours.  The older key is tried only where the card says that
+        it does not count wrong ones; where it says that it does, the newest is tried only if `ours` recognises the
+        card or it was begun.
+
+        Raises:
+            CardRejected: it was left as it was.
+        """
+        keys = self._keys()
+        if self._area.stop - 1 > self._guard.last_page or not self._area:
+            raise _too_small()
+        if keys and not self._guard.takes_keys:
+            raise CardRejected(
+                "This reader cannot send a password to this card: use another reader or another kind of card.",
+                raw="no_raw_frames",
+            )
+        if keys and self._plan.shield.first_page > self._guard.last_protectable:
+            raise _too_small()
+        found = self._guard.look()
+        if found is None or found.shield.first_page <= self._guard.end:
+            found = self._open(keys, found, ours, resuming=resuming)
+        elif not resuming and not self._is_free(ours):
+            raise CardRejected("This card is used by another system: take another card.", raw="foreign_content")
+        self._found = found
+        self._survey_locks(resuming=resuming)
+        if found.is_frozen and keys and not self._is_guarded:
+            raise _locked()
+
+    def write(self, contents: Contents, progress: Progress) -> None:
+        """See `Work`.
+
+        Raises:
+            CardRejected: the card is too small for this, or a page that would have to change is locked.
+            Mismatch: what was read back differs.
+        """
+        contents = self._resolved(contents)
+        now = self._pages.fetch(contents)
+        changed = [page for page in contents if now[page] != contents[page]]
+        if not self._locked.isdisjoint(changed):
+            raise _locked()
+        changed.sort(key=lambda page: page == tlv.CONTAINER)  # which cannot be taken back
+        lifts = self._key is not None and self._is_closed and self._opening is not Opening.OPEN
+        puts_key = self._key is not None and self._opening is not Opening.OPEN
+        puts = self._key is not None and not self._is_guarded
+        steps = _Steps(len(changed) + lifts + puts_key * self._guard.key_pages + puts * 2, progress)
+        for page in changed:
+            self._pages.write(page, contents[page])
+            steps.done()
+        self._compare({page: contents[page] for page in changed})
+        if lifts:
+            self._guard.lift(steps.done)
+        if puts_key and self._key is not None:
+            self._guard.put_key(self._key, steps.done)
+        if puts:
+            self._guard.put(self._plan.shield, steps.done)
+        if self._plan.lock:
+            self._lock(contents)
+
+    def verify(self, contents: Contents) -> None:
+        """See `Work`.
+
+        Without the key, the card has to say that it is guarded as it should be; where that is hidden, the first hidden
+        page must not be read.
+
+        Raises:
+            Mismatch: it does not carry this.
+        """
+        self._prove(contents)
+        if self._plan.lock and not self._locked_now().issuperset(self._area):
+            raise Mismatch("lock bits")
+
+    def read(self) -> Contents:
+        """See `Work`; pages that were read since they were written are not read again."""
+        return self._pages.fetch(self._area)
+
+    def blank(self) -> Contents:
+        """See `Work`.  A card that carries an NDEF message is left with an empty one, any other with zeros."""
+        area = b"".join(self.read().values())
+        is_ndef = self._area.start == tlv.FIRST and self._container[:1] == b"\xe1" and tlv.begins_with_message(area)
+        return self._split((tlv.wrapped(b"") if is_ndef else b"").ljust(len(area), b"\0"))
+
+    def _keys(self) -> tuple[bytes, ...]:
+        if self._plan.key is None:
+            return ()
+        keys = tuple(key.value for key in self._plan.key.of(self._uid))
+        self._key = keys[0]
+        return keys
+
+    @property
+    def _is_closed(self) -> bool:
+        return self._found is not None and self._found.shield.first_page <= self._guard.end
+
+    @property
+    def _is_guarded(self) -> bool:
+        """Whether the newest key and the protection are as they should be."""
+        return self._opening is Opening.OPEN and self._found is not None and self._found.shield == self._plan.shield
+
+    def _open(
+        self, keys: tuple[bytes, ...], found: Configuration | None, ours: Ours, *, resuming: bool
+    ) -> Configuration:
+        """Open a card with a key of ours."""
+        if found is None:
+            keys = keys[:1] if self._guard.may_count_tries else keys
+        elif found.counts_tries:
+            keys = keys[:1] if resuming or ours(b"".join(self.read().values())) else ()
+        for key in keys:
+            opening = self._guard.open(key)
+            if opening is Opening.REFUSED:
+                continue
+            self._opening = opening if key == self._key else Opening.PARTLY
+            found = found or self._guard.look()
+            if found is None:
+                raise LinkError("an open card hides its configuration")
+            return found
+        raise CardRejected("This card has a password that is not ours: take another one.", raw="unknown_key")
+
+    def _is_free(self, ours: Ours) -> bool:
+        """Whether a card that guards nothing is blank, wherever the profile would use or guard it, or ours."""
+        start = self._area.start if self._key is None else min(self._area.start, self._plan.shield.first_page)
+        stop = self._area.stop if self._key is None else self._guard.last_page + 1
+        pages = self._pages.fetch(range(start, stop))
+        held = b"".join(pages.values())
+        if tlv.is_blank(held) if start == tlv.FIRST else not any(held):
+            return True
+        return ours(b"".join(pages[page] for page in self._area))
+
+    def _survey_locks(self, *, resuming: bool) -> None:
+        head = self._pages.fetch([*(lock.page for lock in self._guard.locks), tlv.CONTAINER])
+        self._container = head[tlv.CONTAINER]
+        self._locked = frozenset().union(*(lock.locked(head[lock.page]) for lock in self._guard.locks))
+        if not resuming and not self._locked.isdisjoint(self._area):
+            raise _locked()
+        if self._plan.lock:
+            try:
+                for lock in self._guard.locks:
+                    lock.locking(head[lock.page], self._area)
+            except ValueError:
+                raise CardRejected(
+                    "The pages of this card cannot be locked as the profile wants it: take one of another kind.",
+                    raw="cannot_be_locked",
+                ) from None
+
+    def _resolved(self, contents: Contents) -> dict[int, bytes]:
+        """The contents with the capability container that this very card is to have.
+
+        Raises:
+            CardRejected: it is too small.
+        """
+        if not set(contents) <= {*self._area, tlv.CONTAINER}:
+            raise _too_small()
+        if tlv.CONTAINER not in contents:
+            return dict(contents)
+        own = self._container if any(self._container) else tlv.container(self._guard.message_size)
+        if not tlv.holds(own, contents[tlv.CONTAINER]):
+            raise CardRejected("This card has no room for such a message: take another one.", raw="too_small")
+        return {**contents, tlv.CONTAINER: own}
+
+    def _compare(self, contents: Contents) -> None:
+        for page, content in self._pages.fetch(contents).items():
+            if page == tlv.CONTAINER and not tlv.holds(content, contents[page]):
+                raise Mismatch(f"page {page}")
+            if page != tlv.CONTAINER and content != contents[page]:
+                raise Mismatch(f"page {page}")
+
+    def _prove(self, contents: Contents) -> None:
+        self._pages.select()
+        self._keys()
+        if self._key is not None:
+            self._prove_guard(self._key)
+        self._compare(contents)
+
+    def _prove_guard(self, key: bytes) -> None:
+        wanted = self._plan.shield
+        if wanted.hides and self._pages.peek(wanted.first_page, self._guard.end) is not None:
+            raise Mismatch("protection")
+        found = None if wanted.hides else self._guard.look()
+        if not wanted.hides and (found is None or found.shield != wanted):
+            raise Mismatch("protection")
+        if self._guard.open(key) is not Opening.OPEN:
+            raise Mismatch("key")
+        if wanted.hides and ((found := self._guard.look()) is None or found.shield != wanted):
+            raise Mismatch("protection")
+
+    def _lock(self, contents: Contents) -> None:
+        """Make the area read only, once everything else is proven."""
+        head = self._pages.fetch(lock.page for lock in self._guard.locks)
+        bits = {lock.page: lock.locking(head[lock.page], self._area) for lock in self._guard.locks}
+        if not any(bits.values()):
+            return
+        self._prove(contents)
+        for page, content in bits.items():
+            if content is not None:
+                self._pages.write(page, content)
+
+    def _locked_now(self) -> frozenset[int]:
+        head = self._pages.fetch(lock.page for lock in self._guard.locks)
+        return frozenset().union(*(lock.locked(head[lock.page]) for lock in self._guard.locks))
+
+    def _split(self, data: bytes) -> Contents:
+        return {page: data[i * PAGE : i * PAGE + PAGE] for i, page in enumerate(self._area)}
+
+
+class _Steps:
+    """Effects on the card, counted."""
+
+    def __init__(self, total: int, progress: Progress) -> None:
+        self._total = total
+        self._done = 0
+        self._progress = progress
+
+    def done(self) -> None:
+        self._done += 1
+        self._progress(self._done, self._total)
+
+
+def _too_small() -> CardRejected:
+    return CardRejected("This card is too small: take a larger one.", raw="too_small")
+
+
+def _locked() -> CardRejected:
+    return CardRejected("This card is locked: take another one.", raw="card_locked")

@@ -1,0 +1,1 @@
+"""MIFARE Ultralight C: pages under a 3DES key."""
