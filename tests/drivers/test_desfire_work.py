@@ -43,7 +43,7 @@ RIGHTS = 0x1200
 """Key 1 reads, key 2 writes, key 0 does all."""
 OTHERS = b"\x99" * 16
 ISSUED = [(NEW[number], 2) for number in range(3)]
-CREATE, COMMIT, WRITE, CHANGE_KEY, CONFIGURE = 0xCA, 0xC7, 0x3D, 0xC4, 0x5C
+CREATE, COMMIT, WRITE, CHANGE_KEY, CONFIGURE, KEY_SETTINGS = 0xCA, 0xC7, 0x3D, 0xC4, 0x5C, 0x45
 AES, EV2_FIRST, ISO = 0xAA, 0x71, 0x1A
 AUTHENTICATIONS = {AES, EV2_FIRST, ISO}
 
@@ -386,13 +386,32 @@ def test_a_card_with_28_applications_is_full() -> None:
         work.write({}, lambda done, total: None)
 
 
+@pytest.mark.parametrize("status", [0x9D, 0xA1, 0xC1, 0xCD, 0xEE])
+def test_a_card_that_cannot_select_our_application_is_not_taken_for_one_without_it(status: int) -> None:
+    card = Desfire()
+    link = Spy(card, lambda number, answer: bytes((0x91, status)) if number == 3 else answer)
+    with left_as_it_was(card, "does not do what it is asked", f"91{status:02x}"):
+        begin(layout(), link)
+    assert len(link.codes) == 4
+
+
+@pytest.mark.parametrize("told", [bytes.fromhex("0BC3"), bytes.fromhex("0B83000000"), b""])
+def test_key_settings_that_no_profile_asks_for_are_a_strangers(told: bytes) -> None:
+    card = issued()
+    link = Spy(card, lambda number, answer: told + b"\x91\x00" if link.codes[-1] == KEY_SETTINGS else answer)
+    with left_as_it_was(card, "made for something else"):
+        begin(layout(), link)
+    assert not AUTHENTICATIONS & set(link.codes)
+
+
 # Cards whose owner has a key
 
 
+@pytest.mark.parametrize("version", [0, 2])
 @pytest.mark.parametrize("rights", [0x0B, 0x09, 0x00])
-def test_a_locked_card_takes_nothing_without_its_owners_key(rights: int) -> None:
+def test_a_locked_card_takes_nothing_without_its_owners_key(rights: int, version: int) -> None:
     card = Desfire(version="ev2")
-    card.set_master_key(PICC, 2)
+    card.set_master_key(PICC, version)
     card.memory.card.settings = rights
     link = Spy(card)
     with left_as_it_was(card, "Only its owner", "card_locked"):
@@ -484,6 +503,17 @@ def test_a_card_shows_another_number_each_time_where_the_profile_says_so(
     again = Spy(card)
     personalise(made, again, made.places(OURS, ndef=False))
     assert CONFIGURE not in again.codes
+
+
+def test_a_card_that_still_shows_its_own_number_is_not_done() -> None:
+    card, made = Desfire(), layout(random_uid=True)
+    contents = made.places(IMAGE, ndef=False)
+    work = begin(made, card)
+    work.write(contents, lambda done, total: None)
+    work.verify(contents)
+    card.memory.random_id = False
+    with pytest.raises(Mismatch, match="random number"):
+        work.verify(contents)
 
 
 def test_a_card_that_could_not_be_given_random_numbers_is_refused_first() -> None:
