@@ -7,6 +7,7 @@ import time
 from contextlib import suppress
 
 from encoder_bridge_cards.link import LinkError, NoAnswer, ReaderGone
+
 from encoder_bridge_pcsc.link import Habits, PcscLink
 from encoder_bridge_pcsc.winscard import Busy, Connection, Context, Ending, PcscError, ReaderMissing, ServiceGone, Share
 
@@ -58,7 +59,7 @@ class Holding:
             raise ReaderGone(error.raw) from error
         except PcscError as error:
             _log.info("the card on %s cannot be had: %s", self._reader, error.raw)
-            self._is_silent = True
+            self._is_silent = not isinstance(error, Busy)
             raise NoAnswer(error.raw) from error
         self._link = PcscLink(self._connection, self._habits)
 
@@ -72,7 +73,7 @@ class Holding:
             self._is_silent = self._link.is_broken
             if not self._is_silent:
                 with suppress(LinkError):
-                    self._link.forget_keys()
+                    self._link.leave()
         if self._connection is not None:
             self._connection.disconnect(Ending.RESET)
         self._connection = self._link = None

@@ -31,6 +31,7 @@ from encoder_bridge_cards.link import (
     Refused,
     Unsupported,
 )
+
 from encoder_bridge_pcsc import atr
 from encoder_bridge_pcsc.models import KeyForm, Model
 from encoder_bridge_pcsc.native import Way, checked
@@ -85,6 +86,7 @@ class PcscLink(Link):
 
     def activate(self) -> Activation:
         """See `Link`."""
+        self._end_session()
         self._card = None
         family, blocks = atr.told(self._reset())
         response = self._transmit(b"\xff\xca\x00\x00\x00")
@@ -109,8 +111,13 @@ class PcscLink(Link):
             case _:
                 raise Unsupported(f"frame {frame[:1].hex()}")
 
-    def forget_keys(self) -> None:
-        """Overwrite the keys that were left in the reader, where every program could use them."""
+    def leave(self) -> None:
+        """Leave the reader as it was: no session, and none of our keys, which every program could use there.
+
+        Raises:
+            LinkError: it or the card has gone.
+        """
+        self._end_session()
         for form, place in self._used:
             self._transmit(_load_key(form, place, bytes(_KEY_SIZE)))
         self._used.clear()
@@ -235,6 +242,17 @@ class PcscLink(Link):
         if self._habits.model.is_known:
             self._habits.key_form = form
         checked(self._transmit(bytes([0xFF, 0x86, 0, 0, 5, 1, 0, block, kind, form.named[which]])))
+
+    def _end_session(self) -> None:
+        if self._card is None or self._card.session is None:
+            return
+        way, self._card.session = self._card.session, None
+        try:
+            way.end(self._transmit)
+        except ReaderGone:
+            raise
+        except LinkError as error:
+            _log.info("the %s does not end: %s", way.name, error.raw)
 
     def _selected(self) -> _Card:
         if self._card is None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 
 from encoder_bridge.driver import Found
 from encoder_bridge_pcsc.models import model_of
-from encoder_bridge_pcsc.names import ReaderName
+from encoder_bridge_pcsc.names import ReaderName, Wanted, identified
 from encoder_bridge_pcsc.opening import serial_of, told
-from encoder_bridge_pcsc.winscard import Context, ServiceGone
+from encoder_bridge_pcsc.winscard import Busy, Context, ServiceGone
 from encoder_bridge_pcsc.worker import Worker
 
 
@@ -36,26 +36,28 @@ def _list() -> Sequence[Found]:
         return ()
     try:
         names = [ReaderName.parse(name) for name in context.readers()]
-        serials = {name.full: name.serial or serial_of(context, name.full) for name in names}
+        serials = {name.full: name.serial or _asked(context, name.full) for name in names}
     finally:
         context.release()
-    names = [name for name in names if name.takes_cards]
-    alike = Counter(name.stable for name in names)
-    return [_found(name, serials[name.full], is_alone=alike[name.stable] == 1) for name in names]
+    return [_found(name, identified(name, serials), serials[name.full]) for name in names if name.takes_cards]
 
 
-def _found(name: ReaderName, serial: str | None, *, is_alone: bool) -> Found:
+def _asked(context: Context, name: str) -> str | None:
+    with suppress(Busy):
+        return serial_of(context, name)
+    return None
+
+
+def _found(name: ReaderName, wanted: Wanted, serial: str | None) -> Found:
     model = model_of(name.full)
-    settings: dict[str, object] = {"reader": name.stable}
-    if not is_alone:
-        settings = {"reader": name.stable, "serial": serial} if serial else {"reader": name.full}
     about = {
         "model": model.name,
         "native frames": "yes" if model.is_known else "found out with the first card",
         "light": "yes" if model.light is not None else "no",
     }
+    chosen = {"reader": wanted.reader, "serial": wanted.serial, "slot": wanted.slot}
     return Found(
-        identity=f"{name.product} {serial}" if serial else (name.stable if is_alone else name.full),
-        settings=settings,
+        identity=str(wanted),
+        settings={key: value for key, value in chosen.items() if value is not None},
         about=about if serial is None else {**about, "serial": serial},
     )

@@ -10,7 +10,8 @@ pcscd puts a name together and numbers it in the order in which readers were plu
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 _NAME = re.compile(
@@ -36,8 +37,10 @@ class Wanted:
     """The last of the numbers that pcscd appends, for readers whose slots differ in nothing else."""
 
     def __str__(self) -> str:
-        parts = (self.reader, self.serial and f"serial {self.serial}", self.slot is not None and f"slot {self.slot}")
-        return ", ".join(str(part) for part in parts if part)
+        named = "" if self.reader is None else repr(self.reader)
+        serial = "" if self.serial is None else f"serial {self.serial!r}"
+        slot = "" if self.slot is None else f"slot {self.slot}"
+        return ", ".join(part for part in (named, serial, slot) if part)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +122,25 @@ def choose(names: Iterable[str], wanted: Wanted, serial_of: Callable[[str], str 
             f"{_listed(found)}."
         )
     return found[0].full
+
+
+def identified(name: ReaderName, serials: Mapping[str, str | None]) -> Wanted:
+    """The least that chooses this reader among those that are plugged in.
+
+    Args:
+        name: the reader.
+        serials: the serial numbers, as far as they are known, by the full names of all.
+    """
+    for wanted in (
+        Wanted(reader=name.stable),
+        Wanted(reader=name.stable, serial=serials[name.full]),
+        Wanted(reader=name.stable, slot=name.slot),
+        Wanted(reader=name.stable, serial=serials[name.full], slot=name.slot),
+    ):
+        with suppress(NoSuchReader):
+            if choose(serials, wanted, serials.__getitem__) == name.full:
+                return wanted
+    return Wanted(reader=name.full)
 
 
 def _listed(names: Sequence[ReaderName]) -> str:

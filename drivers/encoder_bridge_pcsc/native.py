@@ -50,6 +50,13 @@ class Way(Protocol):
             LinkError: there was no answer that could be used.
         """
 
+    def end(self, transmit: Transmit) -> None:
+        """Leave the reader as it was before `begin`.
+
+        Raises:
+            LinkError: it or the card has gone.
+        """
+
 
 def checked(response: bytes) -> bytes:
     """The data of a response that says it was a success.
@@ -82,6 +89,9 @@ class Pn532:
             raise Refused(f"PN532 {answer[2]:02X}")
         return answer[3:]
 
+    def end(self, transmit: Transmit) -> None:
+        """Nothing is needed."""
+
 
 class Bare:
     """See the module."""
@@ -96,9 +106,12 @@ class Bare:
         """See `Way`."""
         return checked(transmit(_own(frame)))
 
+    def end(self, transmit: Transmit) -> None:
+        """Nothing is needed."""
+
 
 class Session:
-    """See the module.  The session ends with the card's next reset."""
+    """See the module."""
 
     name = "transparent session"
     has_session = True
@@ -112,6 +125,10 @@ class Session:
         """See `Way`."""
         answer = self._converse(transmit, 0x01, bytes([0x95, len(frame)]) + frame)
         return answer.get(0x97, b"")
+
+    def end(self, transmit: Transmit) -> None:
+        """End the session."""
+        self._converse(transmit, 0x00, b"\x82\x00")
 
     def _converse(self, transmit: Transmit, step: int, wanted: bytes) -> dict[int, bytes]:
         command = bytes([0xFF, 0xC2, 0x00, step, len(wanted)]) + wanted + b"\x00"
@@ -139,6 +156,10 @@ class Generic:
         if answer[:2] != b"\x00\x00":
             raise Refused(answer[:2].hex())
         return answer[2:]
+
+    def end(self, transmit: Transmit) -> None:
+        """Close the session."""
+        checked(transmit(bytes.fromhex("FF A0 00 07 03 01 00 02")))
 
 
 PN532, BARE, SESSION, GENERIC = Pn532(), Bare(), Session(), Generic()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 
 from encoder_bridge.driver import DeviceUnavailable
 from encoder_bridge_pcsc.names import NoSuchReader, Wanted, choose
@@ -27,7 +27,7 @@ _log = logging.getLogger("encoder_bridge_pcsc")
 _SENTENCES: dict[type[PcscError], str] = {
     NoLibrary: "Card readers cannot be used: install the extra encoder-bridge[pcsc].",
     ServiceGone: "The smart card service does not run: start pcscd.",
-    AccessDenied: "This user may not use the smart card service: allow it in polkit (docs/pcsc.md).",
+    AccessDenied: "This user may not use the smart card service: allow it in polkit.",
     ReaderMissing: "The card reader is not plugged in: plug it in.",
     Busy: "Another program has the card reader to itself: close it.",
 }
@@ -44,57 +44,82 @@ async def opened(wanted: Wanted) -> AsyncIterator[PcscReader]:
         DeviceUnavailable: on entering.
     """
     worker = Worker("pcsc")
+    contexts = ExitStack()
     try:
         with told():
-            context, name = await worker.do(lambda: _found(wanted))
-        try:
-            async with _kept(name, context, worker) as reader:
+            name, working, watching = await worker.do(lambda: _found(wanted, contexts))
+        with _alone(name):
+            reader = PcscReader(name, working, worker)
+            watch = reader.watch(watching)
+            _log.info("opened %s", name)
+            try:
                 yield reader
-        finally:
-            await worker.do(context.release)
+            finally:
+                await worker.do(watch.stop)
+                reader.close()
     finally:
+        await worker.do(contexts.close)
         worker.close()
 
 
-@asynccontextmanager
-async def _kept(name: str, context: Context, worker: Worker) -> AsyncIterator[PcscReader]:
+@contextmanager
+def _alone(name: str) -> Iterator[None]:
     if name in _open:
         raise DeviceUnavailable("This card reader is open for another encoder: give each its own.", raw=name)
     _open.add(name)
     try:
-        reader = PcscReader(name, context, worker)
-        with told():
-            watch = reader.watch(await worker.do(Context))
-        _log.info("opened %s", name)
-        try:
-            yield reader
-        finally:
-            await worker.do(watch.stop)
-            reader.lose("closed")
+        yield
     finally:
         _open.discard(name)
 
 
-def _found(wanted: Wanted) -> tuple[Context, str]:
-    context = Context()
+def _found(wanted: Wanted, contexts: ExitStack) -> tuple[str, Context, Context]:
+    """The reader, and a context each for work and for waiting, which `contexts` releases."""
+    working, watching = (_begun(contexts), _begun(contexts))
+    name = _chosen(working, wanted)
+    working.connect(name, Share.DIRECT).disconnect(Ending.LEAVE)
+    return name, working, watching
+
+
+def _chosen(context: Context, wanted: Wanted) -> str:
+    unasked: list[Busy] = []
+
+    def serial(name: str) -> str | None:
+        try:
+            return serial_of(context, name)
+        except Busy as error:
+            unasked.append(error)
+            return None
+
     try:
-        name = choose(context.readers(), wanted, lambda each: serial_of(context, each))
-        context.connect(name, Share.DIRECT).disconnect(Ending.LEAVE)
-    except BaseException:
-        context.release()
+        return choose(context.readers(), wanted, serial)
+    except NoSuchReader:
+        if unasked:
+            raise unasked[0] from None
         raise
-    return context, name
+
+
+def _begun(contexts: ExitStack) -> Context:
+    context = Context()
+    contexts.callback(context.release)
+    return context
 
 
 def serial_of(context: Context, name: str) -> str | None:
-    """The serial number of a reader, if it tells one and nobody has the reader to himself."""
-    with suppress(Busy, ReaderMissing):
+    """The serial number of a reader, if it tells one.
+
+    Raises:
+        Busy: somebody has the reader to himself.
+        PcscError: it cannot be asked.
+    """
+    try:
         connection = context.connect(name, Share.DIRECT)
-        try:
-            return connection.serial()
-        finally:
-            connection.disconnect(Ending.LEAVE)
-    return None
+    except ReaderMissing:
+        return None
+    try:
+        return connection.serial()
+    finally:
+        connection.disconnect(Ending.LEAVE)
 
 
 @contextmanager

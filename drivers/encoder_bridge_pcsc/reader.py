@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from encoder_bridge_cards.link import Link, ReaderGone
 from encoder_bridge_cards.reader import HeldCard, Result
+
 from encoder_bridge_pcsc import signalling
 from encoder_bridge_pcsc.holding import Holding
 from encoder_bridge_pcsc.link import Habits
@@ -42,6 +43,7 @@ class PcscReader:
         self._habits = Habits(model=model_of(name))
         self._loop = asyncio.get_running_loop()
         self._is_there: bool | None = None
+        self._lifts = 0
         self._gone: str | None = None
         self._moved = asyncio.Event()
 
@@ -52,15 +54,16 @@ class PcscReader:
 
     def watch(self, context: Context) -> Watch:
         """Begin to notice cards; `context` is for that alone."""
-        return Watch(context, self.name, self._from_thread(self._see), self._from_thread(self.lose))
+        return Watch(context, self.name, self._from_thread(self._see), self._from_thread(self._lose))
 
     async def present(self) -> None:
         """See `CardReader`."""
-        await self._until(there=True)
+        await self._until(lambda: self._is_there is True)
 
     async def absent(self) -> None:
-        """See `CardReader`."""
-        await self._until(there=False)
+        """See `CardReader`; also if the next card was laid down at once."""
+        before = self._lifts
+        await self._until(lambda: self._is_there is False or self._lifts != before)
 
     async def lost(self) -> None:
         """See `CardReader`."""
@@ -92,11 +95,17 @@ class PcscReader:
         if light is not None and self._gone is None:
             await self._worker.do(lambda: signalling.signal(self._context, self.name, light, ok=ok))
 
-    def lose(self, raw: str) -> None:
-        """Let everybody know that the reader is gone."""
+    def close(self) -> None:
+        """Let everybody know that the reader is closed."""
+        self._end("closed")
+
+    def _lose(self, raw: str) -> None:
         if self._gone is None:
-            self._gone = raw
             _log.info("%s is gone: %s", self.name, raw)
+        self._end(raw)
+
+    def _end(self, raw: str) -> None:
+        self._gone = self._gone or raw
         self._move()
 
     async def do(self, work: Callable[[], Result]) -> Result:
@@ -108,12 +117,12 @@ class PcscReader:
         try:
             return await self._worker.do(work)
         except ReaderGone as error:
-            self.lose(str(error.raw))
+            self._lose(str(error.raw))
             raise
 
-    async def _until(self, *, there: bool) -> None:
+    async def _until(self, holds: Callable[[], bool]) -> None:
         while self._gone is None:
-            if self._is_there is there:
+            if holds():
                 return
             await self._moved.wait()
         raise ReaderGone(self._gone)
@@ -122,6 +131,7 @@ class PcscReader:
         if is_there is not self._is_there:
             _log.debug("%s: %s", self.name, "a card lies there" if is_there else "no card lies there")
         self._is_there = is_there
+        self._lifts += not is_there
         self._move()
 
     def _move(self) -> None:

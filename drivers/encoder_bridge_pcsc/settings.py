@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from encoder_bridge_cards.tables import Table
+
 from encoder_bridge_pcsc.names import Wanted
 
 

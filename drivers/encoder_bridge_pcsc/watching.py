@@ -9,13 +9,15 @@ from contextlib import suppress
 from encoder_bridge_pcsc.winscard import Context, PcscError, State
 
 _AGAIN_S = 0.05
+_EVENTS = 16
+"""Bits of a state below its count of cards that came and went."""
 
 
 class Watch:
     """A thread that waits for a reader's next change of state in `Context.wait`.
 
     Args:
-        context: for this thread alone; it is released in the end.
+        context: for this thread alone, until `stop` returns.
         reader: the full name.
         tell: called on that thread with whether a card lies there, first at once and then at every change.
         tell_end: called on that thread once the reader or pcscd is gone, with the error's name.
@@ -40,13 +42,14 @@ class Watch:
             with suppress(PcscError):
                 self._context.cancel()
             self._thread.join(_AGAIN_S)
-        self._context.release()
 
     def _run(self) -> None:
         state: int = State.UNAWARE
         try:
             while not self._is_stopping.is_set():
-                state = self._context.wait(self._reader, state)
+                before, state = state, self._context.wait(self._reader, state)
+                if before & state & State.PRESENT and before >> _EVENTS != state >> _EVENTS:
+                    self._tell(False)  # one card was lifted and another laid
                 self._tell(bool(state & State.PRESENT))
         except PcscError as error:
             if not self._is_stopping.is_set():
