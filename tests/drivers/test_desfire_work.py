@@ -257,6 +257,14 @@ def test_a_fresh_card_reads_as_zeros() -> None:
     assert work.read() == work.blank() == {1: bytes(2), 2: bytes(3)}
 
 
+def test_what_was_written_can_be_told_without_another_look() -> None:
+    card, made = Desfire(), layout()
+    contents = made.places(IMAGE, ndef=False)
+    work = begin(made, card)
+    work.write(contents, lambda done, total: None)
+    assert work.read() == contents
+
+
 def test_other_applications_stay_as_they_are() -> None:
     card, made = Desfire(), layout()
     other = card.add_application(0x123456, OTHERS, settings=0x00)

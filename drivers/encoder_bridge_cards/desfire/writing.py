@@ -134,6 +134,7 @@ class Writing:
         commands.commit(self._channel)
         for number, content in changed.items():
             _compare(f"file {number}", commands.read(self._channel, number, self._plan.files[number]), content)
+        self._contents.update(changed)
 
     def _change_key(self, number: int, new: Key, old: Key) -> None:
         """Change a key; the session's own is the last one, and ends the session."""
