@@ -33,6 +33,7 @@ class Password:
         self._pages = pages
         self._cfg_0 = product.configuration
         self._cfg_1 = product.configuration + 1
+        self._start = product.locks[-1].page if len(product.locks) > 1 else self._cfg_0
         self._stored: dict[int, bytes] = {}
         self.technology = product.technology
         self.last_page = product.last_page
@@ -44,7 +45,7 @@ class Password:
 
     def look(self) -> Configuration | None:
         """See `Guard`."""
-        found = self._pages.peek(self._cfg_0 - 1, self.end)  # with the dynamic lock bits, where there are
+        found = self._pages.peek(self._start, self.end)
         if found is None or not {self._cfg_0, self._cfg_1} <= found.keys():
             return None
         self._stored = {page: found[page] for page in (self._cfg_0, self._cfg_1)}

@@ -7,6 +7,7 @@ from encoder_bridge_cards.link import LinkError
 from encoder_bridge_cards.personalisation import Contents, Mismatch, Ours, Progress
 from encoder_bridge_cards.type2 import tlv
 from encoder_bridge_cards.type2.guard import Configuration, Guard, Opening
+from encoder_bridge_cards.type2.locks import STATIC
 from encoder_bridge_cards.type2.pages import PAGE, Pages
 from encoder_bridge_cards.type2.plan import Plan
 
@@ -15,7 +16,8 @@ class PagesWork:
     """One card of four-byte pages; see `Work`.
 
     A new key is written only while the card guards nothing, so that a torn one costs no card: AUTH0 is switched off
-    first where the card has an older key of ours, and on again once the new key is proven.
+    first where the card has an older key of ours, and on again once the new key is proven.  So lifted in that moment, a
+    card lies open until it is laid down again.
 
     Args:
         pages: the memory of the card, which is selected.
@@ -88,7 +90,8 @@ class PagesWork:
         lifts = self._key is not None and self._is_closed and self._opening is not Opening.OPEN
         puts_key = self._key is not None and self._opening is not Opening.OPEN
         puts = self._key is not None and not self._is_guarded
-        steps = _Steps(len(changed) + lifts + puts_key * self._guard.key_pages + puts * 2, progress)
+        locking = self._locking() if self._plan.lock else {}
+        steps = _Steps(len(changed) + lifts + puts_key * self._guard.key_pages + puts * 2 + len(locking), progress)
         for page in changed:
             self._pages.write(page, contents[page])
             steps.done()
@@ -99,8 +102,11 @@ class PagesWork:
             self._guard.put_key(self._key, steps.done)
         if puts:
             self._guard.put(self._plan.shield, steps.done)
-        if self._plan.lock:
-            self._lock(contents)
+        if locking:
+            self._prove(contents)
+        for page, bits in locking.items():
+            self._pages.write(page, bits)
+            steps.done()
 
     def verify(self, contents: Contents) -> None:
         """See `Work`.
@@ -164,22 +170,21 @@ class PagesWork:
         """Whether a card that guards nothing is blank, wherever the profile would use or guard it, or ours."""
         start = self._area.start if self._key is None else min(self._area.start, self._plan.shield.first_page)
         stop = self._area.stop if self._key is None else self._guard.last_page + 1
-        pages = self._pages.fetch(range(start, stop))
-        held = b"".join(pages.values())
+        pages = self._pages.fetch([STATIC.page, tlv.CONTAINER, *range(start, stop)])  # the first two come for nothing
+        held = b"".join(pages[page] for page in range(start, stop))
         if tlv.is_blank(held) if start == tlv.FIRST else not any(held):
             return True
         return ours(b"".join(pages[page] for page in self._area))
 
     def _survey_locks(self, *, resuming: bool) -> None:
-        head = self._pages.fetch([*(lock.page for lock in self._guard.locks), tlv.CONTAINER])
+        head = self._pages.fetch([tlv.CONTAINER, *(lock.page for lock in self._guard.locks)])
         self._container = head[tlv.CONTAINER]
-        self._locked = frozenset().union(*(lock.locked(head[lock.page]) for lock in self._guard.locks))
+        self._locked = self._locked_now()
         if not resuming and not self._locked.isdisjoint(self._area):
             raise _locked()
         if self._plan.lock:
             try:
-                for lock in self._guard.locks:
-                    lock.locking(head[lock.page], self._area)
+                self._locking()
             except ValueError:
                 raise CardRejected(
                     "The pages of this card cannot be locked as the profile wants it: take one of another kind.",
@@ -227,16 +232,11 @@ class PagesWork:
         if wanted.hides and ((found := self._guard.look()) is None or found.shield != wanted):
             raise Mismatch("protection")
 
-    def _lock(self, contents: Contents) -> None:
-        """Make the area read only, once everything else is proven."""
+    def _locking(self) -> Contents:
+        """The lock bits that are still to be set."""
         head = self._pages.fetch(lock.page for lock in self._guard.locks)
-        bits = {lock.page: lock.locking(head[lock.page], self._area) for lock in self._guard.locks}
-        if not any(bits.values()):
-            return
-        self._prove(contents)
-        for page, content in bits.items():
-            if content is not None:
-                self._pages.write(page, content)
+        wanted = {lock.page: lock.locking(head[lock.page], self._area) for lock in self._guard.locks}
+        return {page: bits for page, bits in wanted.items() if bits is not None}
 
     def _locked_now(self) -> frozenset[int]:
         head = self._pages.fetch(lock.page for lock in self._guard.locks)

@@ -15,7 +15,7 @@ from encoder_bridge_cards.link import Refused
 from encoder_bridge_cards.personalisation import Mismatch
 from encoder_bridge_cards.type2.guard import Configuration, Done, Opening, Shield
 from encoder_bridge_cards.type2.locks import STATIC, LockBits
-from encoder_bridge_cards.type2.pages import PAGE, Pages
+from encoder_bridge_cards.type2.pages import Pages
 from encoder_bridge_cards.ultralight_c.authentication import authenticate
 
 TECHNOLOGY = "mifare_ultralight_c"
@@ -86,7 +86,7 @@ class KeyGuard:
 
     def lift(self, done: Done) -> None:
         """See `Guard`."""
-        self._store(AUTH0, bytes([_OFF]), done)
+        self._store(AUTH0, _OFF, done)
         if self._pages.fetch([AUTH0])[AUTH0][0] != _OFF:
             raise Mismatch(f"page {AUTH0}")
 
@@ -101,11 +101,11 @@ class KeyGuard:
 
     def put(self, shield: Shield, done: Done) -> None:
         """See `Guard`."""
-        self._store(AUTH1, bytes([0 if shield.hides else _ONLY_WRITING]), done)
-        self._store(AUTH0, bytes([shield.first_page]), done)
+        self._store(AUTH1, self._stored[AUTH1][0] & ~_ONLY_WRITING | (not shield.hides) * _ONLY_WRITING, done)
+        self._store(AUTH0, shield.first_page, done)
 
-    def _store(self, page: int, value: bytes, done: Done) -> None:
-        data = value.ljust(PAGE, b"\0")
+    def _store(self, page: int, value: int, done: Done) -> None:
+        data = bytes([value]) + self._stored[page][1:]
         if self._stored[page] != data:
             self._pages.write(page, data)
             self._stored[page] = data
