@@ -75,7 +75,8 @@ class Holding:
                 with suppress(LinkError):
                     self._link.leave()
         if self._connection is not None:
-            self._connection.disconnect(Ending.RESET)
+            # A reset of a card that was just taken away hides the next one from pcscd.
+            self._connection.disconnect(Ending.LEAVE if self._is_silent else Ending.RESET)
         self._connection = self._link = None
         return self._is_silent
 
