@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from encoder_bridge_cards.link import Link, LinkError, NoAnswer, Refused, Unsupported
 from encoder_bridge_cards.personalisation import Mismatch
@@ -31,6 +31,7 @@ class Pages:
         self._uid = uid
         self._is_fast = is_fast
         self._known: dict[int, bytes] = {}
+        self._reopen: Callable[[], object] | None = None
 
     @property
     def first(self) -> bytes:
@@ -45,8 +46,13 @@ class Pages:
             LinkError: it is gone, or another one lies there.
         """
         self._known.clear()
+        self._reopen = None
         if self._link.activate().uid != self._uid:
             raise NoAnswer("another card")
+
+    def remember(self, reopen: Callable[[], object]) -> None:
+        """Keep until the next selection how the card was opened."""
+        self._reopen = reopen
 
     def send(self, frame: bytes) -> bytes:
         """Send any other frame of the card; see `Link.exchange`."""
@@ -105,15 +111,26 @@ class Pages:
         start = missing[0]
         if self._is_fast:
             last = max(page for page in missing if page < start + _FAST_AT_ONCE)
-            try:
-                answer = self._link.exchange(bytes([_FAST_READ, start, last]))
-            except Unsupported:
-                answer = b""
+            answer = self._fast_read(start, last)
             if len(answer) == (last + 1 - start) * PAGE:
                 return dict(enumerate(_cut(answer), start))
-            self._is_fast = False  # the reader has less room than it takes, or cannot carry it
+            self._is_fast = False  # the reader has less room than this takes
         last = max(page for page in missing if page < start + _AT_ONCE)
         return dict(zip(range(start, last + 1), _cut(self._read(start)), strict=False))
+
+    def _fast_read(self, start: int, last: int) -> bytes:
+        """Nothing where the reader cannot."""
+        try:
+            return self._link.exchange(bytes([_FAST_READ, start, last]))
+        except Unsupported:
+            return b""
+        except Refused:
+            known, reopen = dict(self._known), self._reopen
+            self.select()
+            if reopen is not None:
+                reopen()
+            self._known.update(known)
+            return b""
 
     def _read(self, page: int) -> bytes:
         answer = self._link.exchange(bytes([_READ, page]))

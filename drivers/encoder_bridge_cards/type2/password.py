@@ -65,6 +65,7 @@ class Password:
             return Opening.REFUSED
         if len(pack) != _PACK_SIZE:
             raise LinkError(f"{len(pack)} bytes of {_PACK_SIZE}")
+        self._pages.remember(lambda: self.open(key))
         return Opening.OPEN if pack == key[PAGE:] else Opening.PARTLY
 
     def lift(self, done: Done) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from encoder_bridge.driver import Card, CardRejected
+from encoder_bridge.driver import Card
 from encoder_bridge_cards.link import LinkError
 from encoder_bridge_cards.personalisation import Contents, Mismatch, Ours, Progress
-from encoder_bridge_cards.type2 import tlv
+from encoder_bridge_cards.type2 import refusal, tlv
 from encoder_bridge_cards.type2.guard import Configuration, Guard, Opening
 from encoder_bridge_cards.type2.locks import STATIC
 from encoder_bridge_cards.type2.pages import PAGE, Pages
 from encoder_bridge_cards.type2.plan import Plan
+from encoder_bridge_cards.type2.steps import Steps
 
 
 class PagesWork:
@@ -56,23 +57,20 @@ class PagesWork:
         """
         keys = self._keys()
         if self._area.stop - 1 > self._guard.last_page or not self._area:
-            raise _too_small()
+            raise refusal.too_small()
         if keys and not self._guard.takes_keys:
-            raise CardRejected(
-                "This reader cannot send a password to this card: use another reader or another kind of card.",
-                raw="no_raw_frames",
-            )
+            raise refusal.no_way_for_keys()
         if keys and self._plan.shield.first_page > self._guard.last_protectable:
-            raise _too_small()
+            raise refusal.too_small()
         found = self._guard.look()
         if found is None or found.shield.first_page <= self._guard.end:
             found = self._open(keys, found, ours, resuming=resuming)
         elif not resuming and not self._is_free(ours):
-            raise CardRejected("This card is used by another system: take another card.", raw="foreign_content")
+            raise refusal.foreign()
         self._found = found
         self._survey_locks(resuming=resuming)
         if found.is_frozen and keys and not self._is_guarded:
-            raise _locked()
+            raise refusal.locked()
 
     def write(self, contents: Contents, progress: Progress) -> None:
         """See `Work`.
@@ -85,13 +83,13 @@ class PagesWork:
         now = self._pages.fetch(contents)
         changed = [page for page in contents if now[page] != contents[page]]
         if not self._locked.isdisjoint(changed):
-            raise _locked()
+            raise refusal.locked()
         changed.sort(key=lambda page: page == tlv.CONTAINER)  # which cannot be taken back
         lifts = self._key is not None and self._is_closed and self._opening is not Opening.OPEN
         puts_key = self._key is not None and self._opening is not Opening.OPEN
         puts = self._key is not None and not self._is_guarded
         locking = self._locking() if self._plan.lock else {}
-        steps = _Steps(len(changed) + lifts + puts_key * self._guard.key_pages + puts * 2 + len(locking), progress)
+        steps = Steps(len(changed) + lifts + puts_key * self._guard.key_pages + puts * 2 + len(locking), progress)
         for page in changed:
             self._pages.write(page, contents[page])
             steps.done()
@@ -126,10 +124,17 @@ class PagesWork:
         return self._pages.fetch(self._area)
 
     def blank(self) -> Contents:
-        """See `Work`.  A card that carries an NDEF message is left with an empty one, any other with zeros."""
-        area = b"".join(self.read().values())
+        """See `Work`.
+
+        A card that carries an NDEF message is left with an empty one, any other with zeros, and a blank one as it is.
+        """
+        pages = self.read()
+        area = b"".join(pages.values())
+        if self._is_blank(area, self._area.start):
+            return pages
         is_ndef = self._area.start == tlv.FIRST and self._container[:1] == b"\xe1" and tlv.begins_with_message(area)
-        return self._split((tlv.wrapped(b"") if is_ndef else b"").ljust(len(area), b"\0"))
+        empty = (tlv.wrapped(b"") if is_ndef else b"").ljust(len(area), b"\0")
+        return {page: empty[i * PAGE : i * PAGE + PAGE] for i, page in enumerate(self._area)}
 
     def _keys(self) -> tuple[bytes, ...]:
         if self._plan.key is None:
@@ -151,11 +156,12 @@ class PagesWork:
         self, keys: tuple[bytes, ...], found: Configuration | None, ours: Ours, *, resuming: bool
     ) -> Configuration:
         """Open a card with a key of ours."""
-        if found is None:
-            keys = keys[:1] if self._guard.may_count_tries else keys
-        elif found.counts_tries:
-            keys = keys[:1] if resuming or ours(b"".join(self.read().values())) else ()
-        for key in keys:
+        tries = keys
+        if found is None and self._guard.may_count_tries:
+            tries = keys[:1]
+        elif found is not None and found.counts_tries:
+            tries = keys[:1] if resuming or ours(b"".join(self.read().values())) else ()
+        for key in dict.fromkeys(tries):
             opening = self._guard.open(key)
             if opening is Opening.REFUSED:
                 continue
@@ -164,7 +170,7 @@ class PagesWork:
             if found is None:
                 raise LinkError("an open card hides its configuration")
             return found
-        raise CardRejected("This card has a password that is not ours: take another one.", raw="unknown_key")
+        raise refusal.untried_key() if len(tries) < len(keys) else refusal.unknown_key()
 
     def _is_free(self, ours: Ours) -> bool:
         """Whether a card that guards nothing is blank, wherever the profile would use or guard it, or ours."""
@@ -172,24 +178,22 @@ class PagesWork:
         stop = self._area.stop if self._key is None else self._guard.last_page + 1
         pages = self._pages.fetch([STATIC.page, tlv.CONTAINER, *range(start, stop)])  # the first two come for nothing
         held = b"".join(pages[page] for page in range(start, stop))
-        if tlv.is_blank(held) if start == tlv.FIRST else not any(held):
-            return True
-        return ours(b"".join(pages[page] for page in self._area))
+        return self._is_blank(held, start) or ours(b"".join(pages[page] for page in self._area))
+
+    def _is_blank(self, held: bytes, start: int) -> bool:
+        return tlv.is_blank(held) if start == tlv.FIRST else not any(held)
 
     def _survey_locks(self, *, resuming: bool) -> None:
         head = self._pages.fetch([tlv.CONTAINER, *(lock.page for lock in self._guard.locks)])
         self._container = head[tlv.CONTAINER]
         self._locked = self._locked_now()
         if not resuming and not self._locked.isdisjoint(self._area):
-            raise _locked()
+            raise refusal.locked()
         if self._plan.lock:
             try:
                 self._locking()
             except ValueError:
-                raise CardRejected(
-                    "The pages of this card cannot be locked as the profile wants it: take one of another kind.",
-                    raw="cannot_be_locked",
-                ) from None
+                raise refusal.not_lockable() from None
 
     def _resolved(self, contents: Contents) -> dict[int, bytes]:
         """The contents with the capability container that this very card is to have.
@@ -198,12 +202,12 @@ class PagesWork:
             CardRejected: it is too small.
         """
         if not set(contents) <= {*self._area, tlv.CONTAINER}:
-            raise _too_small()
+            raise refusal.too_small()
         if tlv.CONTAINER not in contents:
             return dict(contents)
         own = self._container if any(self._container) else tlv.container(self._guard.message_size)
         if not tlv.holds(own, contents[tlv.CONTAINER]):
-            raise CardRejected("This card has no room for such a message: take another one.", raw="too_small")
+            raise refusal.no_room_for_message()
         return {**contents, tlv.CONTAINER: own}
 
     def _compare(self, contents: Contents) -> None:
@@ -241,27 +245,3 @@ class PagesWork:
     def _locked_now(self) -> frozenset[int]:
         head = self._pages.fetch(lock.page for lock in self._guard.locks)
         return frozenset().union(*(lock.locked(head[lock.page]) for lock in self._guard.locks))
-
-    def _split(self, data: bytes) -> Contents:
-        return {page: data[i * PAGE : i * PAGE + PAGE] for i, page in enumerate(self._area)}
-
-
-class _Steps:
-    """Effects on the card, counted."""
-
-    def __init__(self, total: int, progress: Progress) -> None:
-        self._total = total
-        self._done = 0
-        self._progress = progress
-
-    def done(self) -> None:
-        self._done += 1
-        self._progress(self._done, self._total)
-
-
-def _too_small() -> CardRejected:
-    return CardRejected("This card is too small: take a larger one.", raw="too_small")
-
-
-def _locked() -> CardRejected:
-    return CardRejected("This card is locked: take another one.", raw="card_locked")
