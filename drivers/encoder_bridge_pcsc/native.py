@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
-from encoder_bridge_cards.link import LinkError, Refused, Unsupported
+from encoder_bridge_cards.link import Refused, Unsupported
 
 Transmit = Callable[[bytes], bytes]
 """Send a command APDU and return the response, which has a status word.  Raises LinkError."""
@@ -170,15 +170,14 @@ def _own(data: bytes) -> bytes:
 
 
 def _objects(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Data objects of a transparent session: tags of one byte or, from 5F and FF on, two; short lengths.
+    """Data objects of a transparent session, up to one that is cut off.
 
-    Raises:
-        LinkError: they do not add up.
+    Tags have one byte, or two if they begin with 5F or FF; lengths have one.
     """
     while data:
         size = 2 if data[0] in {0x5F, 0xFF} else 1
         if len(data) <= size or len(data) < size + 1 + data[size]:
-            raise LinkError("broken data objects")
+            return
         end = size + 1 + data[size]
         yield int.from_bytes(data[:size], "big"), data[size + 1 : end]
         data = data[end:]

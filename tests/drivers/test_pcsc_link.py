@@ -10,7 +10,7 @@ from encoder_bridge_cards.link import Activation, Family, LinkError, NoAnswer, R
 from encoder_bridge_pcsc import atr
 from encoder_bridge_pcsc.link import Habits, PcscLink
 from encoder_bridge_pcsc.models import BY_TYPE, PERSISTENT, VOLATILE, model_of
-from encoder_bridge_pcsc.native import BARE, GENERIC, PN532, SESSION
+from encoder_bridge_pcsc.native import BARE, GENERIC, PN532, SESSION, Way
 from encoder_bridge_pcsc.winscard import CardMissing, Ending, PcscError, ReaderMissing, ServiceGone
 from virtual.card import VirtualCard
 from virtual.classic import Classic
@@ -32,6 +32,8 @@ from virtual.ultralight_c import UltralightC
 
 UID = bytes.fromhex("3e112233")
 KEY, OTHER_KEY = b"\xff" * 6, bytes.fromhex("a0a1a2a3a4a5")
+UID_TOLD = bytes.fromhex("041122334455669000")
+ENDED = "ffc2000002820000"
 GET_VERSION = bytes.fromhex("0004040201000f03")
 KNOWN = (ACR122U, ACR1252U, OMNIKEY_5422, IDENTIV_3700F)
 
@@ -77,6 +79,28 @@ class Wire:
 def laid(model: Model, card: VirtualCard) -> tuple[PcscLink, Wire]:
     wire = Wire(model, card)
     return PcscLink(wire, Habits(model=model_of(model.name))), wire  # type: ignore[arg-type]
+
+
+def accustomed(way: Way) -> tuple[PcscLink, Wire]:
+    """A reader whose way of native frames is known; an NTAG lies on it."""
+    wire = Wire(PLAIN, Ntag())
+    return PcscLink(wire, Habits(model=model_of(PLAIN.name), way=way)), wire  # type: ignore[arg-type]
+
+
+def in_session(*answers: bytes) -> Callable[[bytes], bytes]:
+    """A reader that answers the frames in a transparent session one by one like that."""
+    left = list(answers)
+
+    def answer(apdu: bytes) -> bytes:
+        if apdu[1] == 0xCA:
+            return UID_TOLD
+        told = b"\xc0\x03\x00\x90\x00"
+        if apdu[3] == 0x01:
+            frame = left.pop(0)
+            told += b"\x97" + bytes([len(frame)]) + frame
+        return told + b"\x90\x00"
+
+    return answer
 
 
 def authenticate(block: int, key: bytes = KEY, kind: int = 0x60) -> bytes:
@@ -335,9 +359,12 @@ def test_a_reader_without_a_way_says_so_and_writes_nothing(model: Model) -> None
     before = card.snapshot()
     link, wire = laid(model, card)
     link.activate()
-    for _ in range(2):
-        with pytest.raises(Unsupported):
-            link.exchange(b"\x60")
+    with pytest.raises(Unsupported):
+        link.exchange(b"\x60")
+    tried = len(wire.apdus)
+    with pytest.raises(Unsupported):
+        link.exchange(b"\x60")
+    assert len(wire.apdus) == tried
     assert card.snapshot() == before
     assert wire.sent("ffd6") == 0
     assert link.exchange(b"\x30\x00")[:3] == card.peek(0)[:3]
@@ -362,8 +389,87 @@ def test_a_session_is_ended_when_the_card_is_left() -> None:
     link.activate()
     link.exchange(b"\x60")
     link.leave()
-    assert wire.apdus[-1].startswith("ffc20000028200")
+    assert wire.apdus[-1] == ENDED
     assert wire.sent("ffc2000002810") == 1
+
+
+def test_a_session_is_ended_before_the_card_is_selected_anew() -> None:
+    link, wire = laid(OMNIKEY_5422, Ntag())
+    link.activate()
+    link.exchange(b"\x60")
+    wire.apdus.clear()
+    link.activate()
+    link.activate()
+    assert wire.apdus == [ENDED, "ffca000000", "ffca000000"]
+
+
+def test_a_session_carries_every_frame_until_it_ends() -> None:
+    link, wire = laid(OMNIKEY_5422, Ntag())
+    link.activate()
+    link.exchange(b"\x60")
+    wire.apdus.clear()
+    link.exchange(b"\xa2\x06abcd")
+    link.exchange(b"\x30\x06")
+    assert all(apdu.startswith("ffc20001") for apdu in wire.apdus)
+    link.activate()
+    link.exchange(b"\x30\x06")
+    assert wire.apdus[-1] == "ffb0000610"
+
+
+@pytest.mark.parametrize("answer", ["00", "04", "", "abcdabcd"])
+def test_what_a_card_answers_to_a_write_and_is_no_acknowledgement_is_a_refusal(answer: str) -> None:
+    link, wire = accustomed(SESSION)
+    wire.answers = in_session(GET_VERSION, bytes.fromhex("0a"), bytes.fromhex(answer))
+    link.activate()
+    link.exchange(b"\x60")
+    assert link.exchange(b"\xa2\x06abcd") == b""
+    if answer:
+        with pytest.raises(Refused, match="NAK"):
+            link.exchange(b"\xa2\x06abcd")
+    else:
+        assert link.exchange(b"\xa2\x06abcd") == b""
+
+
+@pytest.mark.parametrize("answer", ["", "00", "0a"])
+def test_four_bits_are_no_answer_to_a_question(answer: str) -> None:
+    link, wire = accustomed(SESSION)
+    wire.answers = in_session(bytes.fromhex(answer))
+    link.activate()
+    with pytest.raises(Refused, match="NAK"):
+        link.exchange(b"\x60")
+
+
+def test_a_session_that_says_its_exchange_failed_is_not_believed() -> None:
+    link, wire = accustomed(SESSION)
+    wire.answers = lambda apdu: UID_TOLD if apdu[1] == 0xCA else bytes.fromhex("c00301640197080004040201000f039000")
+    link.activate()
+    with pytest.raises(Refused, match="6401"):
+        link.exchange(b"\x60")
+
+
+def test_a_chip_that_says_its_exchange_failed_is_not_believed() -> None:
+    link, wire = accustomed(PN532)
+    wire.answers = lambda apdu: UID_TOLD if apdu[1] == 0xCA else b"\xd5\x43\x02" + GET_VERSION + b"\x90\x00"
+    link.activate()
+    with pytest.raises(Refused, match="PN532 02"):
+        link.exchange(b"\x60")
+
+
+def test_a_place_for_keys_is_believed_only_when_a_key_opened() -> None:
+    link, wire = laid(replace(IDENTIV_3700F, name="Nobody's Reader 3"), Classic(UID))
+    plain = wire.reader.transmit
+
+    def obliging(apdu: bytes) -> bytes:
+        answer = plain(apdu)
+        return b"\x90\x00" if apdu[1] == 0x82 else answer
+
+    wire.answers = obliging
+    link.activate()
+    with pytest.raises(Refused):
+        link.exchange(authenticate(4, OTHER_KEY))
+    link.activate()
+    link.exchange(authenticate(4))
+    assert link.exchange(b"\x30\x04") == bytes(16)
 
 
 def test_a_generic_session_carries_frames() -> None:
@@ -407,6 +513,16 @@ def test_a_number_that_cannot_be_read_is_no_answer(answer: str) -> None:
     wire.answers = lambda apdu: bytes.fromhex(answer)
     with pytest.raises(NoAnswer):
         link.activate()
+
+
+@pytest.mark.parametrize("answer", [b"", b"\x90"])
+def test_a_response_without_a_status_word_is_no_answer(answer: bytes) -> None:
+    link, wire = laid(ACR122U, Ntag())
+    link.activate()
+    wire.answers = lambda apdu: answer
+    with pytest.raises(NoAnswer):
+        link.exchange(b"\x30\x04")
+    assert link.is_broken
 
 
 @pytest.mark.parametrize("answer", ["", "00", "9000", "00" * 15 + "9000", "00" * 17 + "9000", "6982", "6c10"])
