@@ -126,6 +126,22 @@ def test_an_erased_card_carries_no_byte_of_any_message_before() -> None:
     assert not any(card.ndef)
 
 
+def test_a_card_that_carries_more_than_zeros_is_not_erased_yet() -> None:
+    card = Type4()
+    work = begin(card)
+    card.ndef[200] = 1
+    with pytest.raises(Mismatch):
+        work.verify(work.blank())
+
+
+def test_what_was_written_is_read_from_the_card_again() -> None:
+    card = carrying(LONG)
+    work = begin(card)
+    work.write(places(SHORT), lambda done, total: None)
+    card.ndef[10] ^= 1
+    assert work.read() == {PLACE: b"\x03\xff" + card.ndef[: 2 + len(SHORT)]}
+
+
 def test_a_file_elsewhere_is_found_by_what_the_card_says() -> None:
     card = Type4(file=0x0042)
     personalise(card, places(LONG))
@@ -278,6 +294,24 @@ def test_a_reader_that_reports_a_nak_does_so_of_a_card_of_another_technology() -
 
     link = Through(Type4(), nak)
     assert Type4Layout().on(link, link.activate()) is None
+
+
+@pytest.mark.parametrize("cut", [1, 3, 16, 17])
+def test_an_answer_of_another_length_than_was_asked_for_is_none(cut: int) -> None:
+    def shorten(frame: bytes, act: Callable[[bytes], bytes]) -> bytes:
+        answer = act(frame)
+        return answer[: max(0, len(answer) - 2 - cut)] + answer[-2:] if len(answer) > 2 else answer
+
+    link = Through(Type4(), shorten)
+    with pytest.raises(NoAnswer):
+        begin(link)
+
+
+@pytest.mark.parametrize("answer", [b"", b"\x90"])
+def test_an_answer_without_a_status_word_is_none(answer: bytes) -> None:
+    link = Through(Type4(), lambda frame, act: answer)
+    with pytest.raises(NoAnswer):
+        Type4Layout().on(link, link.activate())
 
 
 ACCEPTED = (LinkError, CardRejected, Mismatch)

@@ -50,12 +50,11 @@ class Container:
 
     @classmethod
     def decode(cls, data: bytes) -> Container | None:
-        """Read the first 15 bytes; None: they are no container that this library knows."""
+        """Read the first `SIZE` bytes; None: they are no container that this library knows."""
         length, longest_read, longest_update = (int.from_bytes(data[at : at + 2], "big") for at in (0, 3, 5))
         file, size = (int.from_bytes(data[at : at + 2], "big") for at in (9, 11))
         if (
-            len(data) != SIZE
-            or not SIZE <= length <= _LARGEST_SIZE
+            not SIZE <= length <= _LARGEST_SIZE
             or data[2] >> 4 not in _VERSIONS
             or data[7:9] != _NDEF_FILE
             or longest_read < _SHORTEST_READ

@@ -51,7 +51,7 @@ class Type4Work:
             self._container = told
             self._is_resumed = resuming
             self._fetch(min(told.longest_read, told.size))
-            if not resuming and self._length > 0 and not (self._is_whole and ours(self.read()[area.PLACE])):
+            if not resuming and self._length > 0 and not ours(self.read()[area.PLACE]):
                 raise CardRejected("This card is used by another system: take another one.", raw="foreign_content")
         except Declined as error:
             raise _unprepared(error.raw) from None
@@ -104,7 +104,7 @@ class Type4Work:
             raise Mismatch("NDEF file")
 
     def read(self) -> Contents:
-        """See `Work` and `area.placed`."""
+        """See `Work` and `area.placed`; of a message longer than the file there is the length alone."""
         try:
             self._fetch(len(EMPTY))
             end = len(EMPTY) + (self._length if self._is_whole else 0)
