@@ -397,13 +397,24 @@ def credential(sequence: int) -> Credential:
     return Credential(access_method_id="method", profile="guest", sequence=sequence)
 
 
-def test_a_profile_of_ndef_issues_reads_and_erases_such_a_card() -> None:
+def ndef_profile() -> Profile:
     def secret(name: str) -> bytes:
         raise AssertionError
 
     uri = "https://keys.example.com/{access_method_id}?s={sequence}"
     made = NdefFormat.parse(Table({"uri": uri}, "profiles.guest"), secret)
-    profile = Profile(name="guest", format=made, layouts=(Type4Layout(),))
+    return Profile(name="guest", format=made, layouts=(Type4Layout(),))
+
+
+def test_a_card_with_another_number_each_time_is_not_issued() -> None:
+    card = Type4(uid=bytes.fromhex("08123456"))
+    with pytest.raises(CardRejected, match="another number each time"):
+        looking.for_writing(ndef_profile(), credential(1), card, card.activate(), resuming=False)
+    assert card.snapshot() == Type4().snapshot()
+
+
+def test_a_profile_of_ndef_issues_reads_and_erases_such_a_card() -> None:
+    profile = ndef_profile()
     card = Type4()
     assert looking.at_contents((profile,), card, card.activate()).fields == {"state": "blank"}
     for sequence in (1, 22):
