@@ -64,7 +64,7 @@ def for_writing(
     """
     try:
         for layout, work in _works((profile,), link, activation):
-            work.survey(_ours(profile, activation.uid), resuming=resuming)
+            work.survey(_ours(profile, work, activation), resuming=resuming)
             uid = _uid(work)
             note = {"profile": profile.name, "written": str(layout.capacity > 0).lower()}
             return Seen(work=work, contents=profile.contents(layout, credential, uid), note=note)
@@ -85,7 +85,7 @@ def for_blanking(profiles: Sequence[Profile], link: Link, activation: Activation
     for profile in profiles:
         for _, work in _works((profile,), link, link.activate()):
             try:
-                work.survey(_ours(profile, activation.uid), resuming=resuming)
+                work.survey(_ours(profile, work, activation), resuming=resuming)
                 _uid(work)
             except (CardRejected, SettingsRejected) as error:
                 _log.info("not a card of profile %s: %s", profile.name, error)
@@ -103,13 +103,14 @@ def at_contents(profiles: Sequence[Profile], link: Link, activation: Activation)
     Raises:
         LinkError: the link broke off.
     """
-    told: dict[str, str] = {"state": "foreign"}
+    places = [profile for profile in profiles if any(layout.capacity for layout in profile.layouts)]
+    told = {"state": "foreign"} if places else {}
     card = Card(technology=activation.family.value, uid=None if activation.has_random_uid else activation.uid.hex())
-    for profile in profiles:
+    for profile in places:
         for _, work in _works((profile,), link, link.activate()):
             card = work.card
             try:
-                work.survey(_ours(profile, activation.uid), resuming=False)
+                work.survey(_ours(profile, work, activation), resuming=False)
                 uid = _uid(work)
             except (CardRejected, SettingsRejected) as error:
                 _log.info("not a card of profile %s: %s", profile.name, error)
@@ -132,8 +133,14 @@ def _works(profiles: Sequence[Profile], link: Link, activation: Activation) -> I
                 break
 
 
-def _ours(profile: Profile, uid: bytes) -> Ours:
-    return lambda area: profile.format.tells(area, uid) is not None
+def _ours(profile: Profile, work: Work, activation: Activation) -> Ours:
+    """What recognises a profile's contents on this card, whose lasting number the look itself may have to learn."""
+
+    def ours(area: bytes) -> bool:
+        uid = bytes.fromhex(work.card.uid) if work.card.uid is not None else activation.uid
+        return profile.format.tells(area, uid) is not None
+
+    return ours
 
 
 def _uid(work: Work) -> bytes:

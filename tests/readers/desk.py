@@ -12,8 +12,8 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -164,10 +164,35 @@ class Desk(FrontDesk):
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run the command line beside the daemon, as somebody at the desk does."""
-        command = [sys.executable, "-m", "encoder_bridge", *arguments, "--config", str(self.folder / "bridge.toml")]
         return subprocess.run(
-            command, capture_output=True, text=True, timeout=60, env=self.pcsc.environment, check=False
+            self._command(arguments),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env=self.pcsc.environment,
+            check=False,
         )
+
+    @contextmanager
+    def running(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+        """Let the command line run while something is done; it has ended on leaving."""
+        process = subprocess.Popen(
+            self._command(arguments),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**self.pcsc.environment, "PYTHONUNBUFFERED": "1"},
+        )
+        with process:
+            try:
+                yield process
+                process.wait(60)
+            finally:
+                process.kill()
+
+    def _command(self, arguments: Sequence[str]) -> list[str]:
+        return [sys.executable, "-m", "encoder_bridge", *arguments, "--config", str(self.folder / "bridge.toml")]
 
     def now(self) -> int:
         """A moment, for `after`."""

@@ -68,7 +68,10 @@ def test_a_card_is_made_from_a_file_with_only_a_reader_attached(desk: OpenDesk) 
         file = running.folder / "stay.json"
         file.write_text(json.dumps(stay("from-a-file", "desfire")))
         card = Desfire(uid=UID)
-        running.slot.lay(card)
-        made = running.run("encode", str(file))
-        assert made.returncode == 0, made.stdout + made.stderr
+        with running.running("encode", "--file", str(file)) as encoding:
+            assert encoding.stdout is not None
+            said = next(line for line in encoding.stdout if "Lay a card" in line)
+            running.slot.lay(card)
+            said += encoding.stdout.read()
+        assert encoding.returncode == 0, said
         assert card.memory.applications[0xF51234].files[1].data[:2] == b"EB"

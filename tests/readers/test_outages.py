@@ -35,7 +35,11 @@ def test_a_card_that_was_begun_when_the_service_died_is_finished_after_it_is_bac
         running.pcsc.kill()
         state = running.stands("one", "unsure")
         assert state["is_issued"] is False
+        running.slot.lift()
+        before = running.now()
         running.pcsc.start()
+        running.asks("one", "same_card", after=before)
+        running.slot.lay(card)
         assert running.event("one")["card"]["uid"] == UID.hex()
 
 
@@ -65,6 +69,9 @@ def test_a_reader_pulled_out_in_the_middle_of_a_card_leaves_it_unsure_until_both
         running.slot.tear(0, "after")
         running.pcsc.unplug()
         running.stands("one", "unsure")
+        running.slot.lift()
+        before = running.now()
         running.pcsc.plug("RR123456")
+        running.asks("one", "same_card", after=before)
         running.slot.lay(card)
         assert running.event("one")["card"]["uid"] == UID.hex()
