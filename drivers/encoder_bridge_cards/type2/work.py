@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from encoder_bridge.driver import Card
+from encoder_bridge_cards.keys import Key
 from encoder_bridge_cards.link import LinkError
 from encoder_bridge_cards.personalisation import Contents, Mismatch, Ours, Progress
 from encoder_bridge_cards.type2 import refusal, tlv
@@ -37,7 +38,7 @@ class PagesWork:
         self._opening = Opening.REFUSED
         self._container = b""
         self._locked: frozenset[int] = frozenset()
-        self._key: bytes | None = None
+        self._key: Key | None = None
         self._card = Card(technology=guard.technology, uid=uid.hex())
 
     @property
@@ -97,7 +98,7 @@ class PagesWork:
         if lifts:
             self._guard.lift(steps.done)
         if puts_key and self._key is not None:
-            self._guard.put_key(self._key, steps.done)
+            self._guard.put_key(self._key.value, steps.done)
         if puts:
             self._guard.put(self._plan.shield, steps.done)
         if locking:
@@ -136,10 +137,10 @@ class PagesWork:
         empty = (tlv.wrapped(b"") if is_ndef else b"").ljust(len(area), b"\0")
         return {page: empty[i * PAGE : i * PAGE + PAGE] for i, page in enumerate(self._area)}
 
-    def _keys(self) -> tuple[bytes, ...]:
+    def _keys(self) -> tuple[Key, ...]:
         if self._plan.key is None:
             return ()
-        keys = tuple(key.value for key in self._plan.key.of(self._uid))
+        keys = self._plan.key.of(self._uid)
         self._key = keys[0]
         return keys
 
@@ -152,20 +153,18 @@ class PagesWork:
         """Whether the newest key and the protection are as they should be."""
         return self._opening is Opening.OPEN and self._found is not None and self._found.shield == self._plan.shield
 
-    def _open(
-        self, keys: tuple[bytes, ...], found: Configuration | None, ours: Ours, *, resuming: bool
-    ) -> Configuration:
+    def _open(self, keys: tuple[Key, ...], found: Configuration | None, ours: Ours, *, resuming: bool) -> Configuration:
         """Open a card with a key of ours."""
         tries = keys
         if found is None and self._guard.may_count_tries:
             tries = keys[:1]
         elif found is not None and found.counts_tries:
             tries = keys[:1] if resuming or ours(b"".join(self.read().values())) else ()
-        for key in dict.fromkeys(tries):
-            opening = self._guard.open(key)
+        for key in tries:
+            opening = self._guard.open(key.value)
             if opening is Opening.REFUSED:
                 continue
-            self._opening = opening if key == self._key else Opening.PARTLY
+            self._opening = opening if key is keys[0] else Opening.PARTLY
             found = found or self._guard.look()
             if found is None:
                 raise LinkError("an open card hides its configuration")
@@ -224,14 +223,14 @@ class PagesWork:
             self._prove_guard(self._key)
         self._compare(contents)
 
-    def _prove_guard(self, key: bytes) -> None:
+    def _prove_guard(self, key: Key) -> None:
         wanted = self._plan.shield
         if wanted.hides and self._pages.peek(wanted.first_page, self._guard.end) is not None:
             raise Mismatch("protection")
         found = None if wanted.hides else self._guard.look()
         if not wanted.hides and (found is None or found.shield != wanted):
             raise Mismatch("protection")
-        if self._guard.open(key) is not Opening.OPEN:
+        if self._guard.open(key.value) is not Opening.OPEN:
             raise Mismatch("key")
         if wanted.hides and ((found := self._guard.look()) is None or found.shield != wanted):
             raise Mismatch("protection")

@@ -92,7 +92,7 @@ class KeyGuard:
 
     def put_key(self, key: bytes, done: Done) -> None:
         """See `Guard`."""
-        for page, part in enumerate((key[7:3:-1], key[3::-1], key[15:11:-1], key[11:7:-1]), KEY):
+        for page, part in enumerate(key_pages(key), KEY):
             self._pages.write(page, part)
             done()
         self._pages.select()
@@ -110,3 +110,8 @@ class KeyGuard:
             self._pages.write(page, data)
             self._stored[page] = data
         done()
+
+
+def key_pages(key: bytes) -> tuple[bytes, bytes, bytes, bytes]:
+    """A key as it lies in its pages: each half back to front."""
+    return key[7:3:-1], key[3::-1], key[15:11:-1], key[11:7:-1]
