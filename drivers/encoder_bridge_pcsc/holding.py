@@ -43,7 +43,7 @@ class Holding:
     def link(self) -> PcscLink:
         """To the card that was taken."""
         if self._link is None:
-            raise ReaderGone("not held")
+            raise NoAnswer("not held")
         return self._link
 
     def take(self) -> None:
@@ -71,9 +71,8 @@ class Holding:
         """
         if self._link is not None:
             self._is_silent = self._link.is_broken
-            if not self._is_silent:
-                with suppress(LinkError):
-                    self._link.leave()
+            with suppress(LinkError):
+                self._link.leave()
         if self._connection is not None:
             # A reset of a card that was just taken away hides the next one from pcscd.
             self._connection.disconnect(Ending.LEAVE if self._is_silent else Ending.RESET)

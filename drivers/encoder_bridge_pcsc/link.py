@@ -56,6 +56,8 @@ class Habits:
     way: Way | None = None
     """The one that has read a known page."""
     has_no_way: bool = False
+    used: set[tuple[KeyForm, int]] = field(default_factory=set)
+    """The places where keys of ours may lie."""
 
 
 @dataclass(slots=True)
@@ -78,9 +80,9 @@ class PcscLink(Link):
 
     def __init__(self, connection: Connection, habits: Habits) -> None:
         self._connection = connection
-        self._habits = habits
+        self.habits = habits
+        """What its reader is known to do."""
         self._card: _Card | None = None
-        self._used: set[tuple[KeyForm, int]] = set()
         self.is_broken = False
         """Whether an answer stayed out since the card was connected."""
 
@@ -118,9 +120,9 @@ class PcscLink(Link):
             LinkError: it or the card has gone.
         """
         self._end_session()
-        for form, place in self._used:
+        for form, place in sorted(self.habits.used, key=lambda each: each[1]):
             self._transmit(_load_key(form, place, bytes(_KEY_SIZE)))
-        self._used.clear()
+        self.habits.used.clear()
 
     def _pass_on(self, apdu: bytes) -> bytes:
         if len(apdu) < 4 or apdu[0] == 0xFF:  # the reader would take it for its own
@@ -168,7 +170,7 @@ class PcscLink(Link):
             Unsupported: there is none.
             LinkError: the card is gone.
         """
-        habits = self._habits
+        habits = self.habits
         if habits.way is not None:
             return habits.way
         if habits.has_no_way:
@@ -211,7 +213,7 @@ class PcscLink(Link):
 
     def _authenticate(self, kind: int, block: int, key: bytes) -> None:
         """Open a sector; a reader whose form for keys is not certain yet is asked in every one that it may have."""
-        habits = self._habits
+        habits = self.habits
         forms = habits.model.key_forms if habits.key_form is None else (habits.key_form,)
         refusal: LinkError = Unsupported("no place for keys")
         for form in forms:
@@ -233,14 +235,15 @@ class PcscLink(Link):
         keys = self._selected().keys
         if keys.get(place) != key:
             keys.pop(place, None)
+            self.habits.used.add((form, place))
             try:
                 checked(self._transmit(_load_key(form, place, key)))
-            except Refused as error:
+            except (Refused, Unsupported) as error:
+                self.habits.used.discard((form, place))
                 raise Unsupported(error.raw) from None
             keys[place] = key
-            self._used.add((form, place))
-        if self._habits.model.is_known:
-            self._habits.key_form = form
+        if self.habits.model.is_known:
+            self.habits.key_form = form
         checked(self._transmit(bytes([0xFF, 0x86, 0, 0, 5, 1, 0, block, kind, form.named[which]])))
 
     def _end_session(self) -> None:

@@ -55,11 +55,13 @@ async def opened(wanted: Wanted) -> AsyncIterator[PcscReader]:
             try:
                 yield reader
             finally:
-                await worker.do(watch.stop)
                 reader.close()
+                await worker.do(watch.stop)
     finally:
-        await worker.do(contexts.close)
-        worker.close()
+        try:
+            await worker.do(contexts.close)
+        finally:
+            worker.close()
 
 
 @contextmanager

@@ -202,6 +202,21 @@ def test_no_key_is_left_in_the_reader(model: Model) -> None:
         assert opened != b"\x90\x00"
 
 
+def test_a_key_that_was_left_when_a_card_was_lifted_is_overwritten_after_the_next() -> None:
+    lifted, wire = laid(ACR122U, Classic(UID))
+    lifted.activate()
+    lifted.exchange(authenticate(4))
+    wire.fails = CardMissing("SCARD_W_REMOVED_CARD")
+    with pytest.raises(NoAnswer):
+        lifted.leave()
+    wire.fails = None
+    wire.apdus.clear()
+    following = PcscLink(wire, lifted.habits)  # type: ignore[arg-type]
+    for _ in range(2):
+        following.leave()
+        assert wire.apdus == ["ff82000006" + "00" * 6]
+
+
 @ALL
 def test_a_block_of_a_closed_sector_is_refused(model: Model) -> None:
     link, _ = laid(model, Classic(UID))
@@ -456,10 +471,13 @@ def test_a_chip_that_says_its_exchange_failed_is_not_believed() -> None:
 
 
 def test_a_place_for_keys_is_believed_only_when_a_key_opened() -> None:
-    link, wire = laid(replace(IDENTIV_3700F, name="Nobody's Reader 3"), Classic(UID))
+    link, wire = laid(replace(IDENTIV_3700F, name="Nobody's Reader 3", reselects=False), Classic(UID))
     plain = wire.reader.transmit
 
     def obliging(apdu: bytes) -> bytes:
+        """Say that every key was taken, and open with whichever there is."""
+        if apdu[1] == 0x86:
+            return plain(apdu[:-1] + b"\x01")
         answer = plain(apdu)
         return b"\x90\x00" if apdu[1] == 0x82 else answer
 
