@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
+
 import pytest
+from encoder_bridge_cards.link import Activation
 from virtual import usb
+from virtual.card import VirtualCard
 from virtual.desfire import Desfire
 
 from readers.conftest import OpenDesk
@@ -11,6 +15,30 @@ from readers.desk import stay
 
 UID = bytes.fromhex("04112233445566")
 needs_usb = pytest.mark.skipif(usb.available() is not None, reason=str(usb.available()))
+
+
+class Deadly(VirtualCard):
+    """A card that acts on one exchange, and something ends before its answer is heard."""
+
+    def __init__(self, card: VirtualCard, at: int, end: Callable[[], None]) -> None:
+        self.atqa, self.sak, self.ats = card.atqa, card.sak, card.ats
+        self._card, self._left, self._end = card, at, end
+
+    def activate(self) -> Activation:
+        return self._card.activate()
+
+    def exchange(self, frame: bytes) -> bytes:
+        answer = self._card.exchange(frame)
+        self._left -= 1
+        if not self._left:
+            self._end()
+        return answer
+
+    def interrupt(self, frame: bytes) -> None:
+        self._card.interrupt(frame)
+
+    def snapshot(self) -> Hashable:
+        return self._card.snapshot()
 
 
 @pytest.mark.parametrize("kill", [True, False])
@@ -30,9 +58,7 @@ def test_a_card_that_was_begun_when_the_service_died_is_finished_after_it_is_bac
         card = Desfire(uid=UID)
         running.trigger(stay("one", "desfire"))
         running.asks("one")
-        running.slot.lay(card, waits=False)
-        running.until(lambda: running.slot.exchanges > 14)
-        running.pcsc.kill()
+        running.slot.lay(Deadly(card, 16, running.pcsc.kill), waits=False)
         state = running.stands("one", "unsure")
         assert state["is_issued"] is False
         running.slot.lift()
@@ -65,8 +91,8 @@ def test_a_reader_pulled_out_in_the_middle_of_a_card_leaves_it_unsure_until_both
         running.trigger(stay("one", "desfire"))
         running.asks("one")
         running.slot.lay(card, waits=False)
-        running.until(lambda: running.slot.exchanges > 14)
-        running.slot.tear(0, "after")
+        running.slot.tear(16, "after")
+        running.until(lambda: running.slot.is_torn)
         running.pcsc.unplug()
         running.stands("one", "unsure")
         running.slot.lift()
