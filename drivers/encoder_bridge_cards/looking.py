@@ -116,11 +116,13 @@ def at_contents(profiles: Sequence[Profile], link: Link, activation: Activation)
                 _log.info("not a card of profile %s: %s", profile.name, error)
                 continue
             card = work.card
-            area = b"".join(work.read().values())
+            carried, blank = work.read(), work.blank()
+            area = b"".join(carried.values())
             fields = profile.format.tells(area, uid)
             if fields is not None:
                 return driver.Contents(card=card, fields={"state": "whole", "profile": profile.name, **fields})
-            told = {"state": "unknown" if any(area) else "blank"}
+            is_blank = not any(area) or all(carried[place] == content for place, content in blank.items())
+            told = {"state": "blank" if is_blank else "unknown"}
     return driver.Contents(card=card, fields=told)
 
 

@@ -28,6 +28,7 @@ from encoder_bridge_cards.number import NumberFormat, NumberLayout
 from encoder_bridge_cards.personalisation import Contents, Layout
 from encoder_bridge_cards.tables import Table, whole
 from encoder_bridge_cards.type2.layout import NtagLayout
+from encoder_bridge_cards.type4.layout import Type4Layout
 from encoder_bridge_cards.ultralight_c.layout import UltralightCLayout
 
 FORMATS: Mapping[str, Callable[[Table, Secret], Format]] = {
@@ -38,8 +39,9 @@ FORMATS: Mapping[str, Callable[[Table, Secret], Format]] = {
     "raw": RawFormat.parse,
 }
 
-TECHNOLOGIES: Mapping[str, Callable[[Table, Secret], Layout]] = {
+TECHNOLOGIES: Mapping[str, Callable[[Table, Secret, bool], Layout]] = {
     "desfire": DesfireLayout.parse,
+    "type4": Type4Layout.parse,
     "classic": ClassicLayout.parse,
     "ntag": NtagLayout.parse,
     "ultralight_c": UltralightCLayout.parse,
@@ -63,12 +65,12 @@ class Profile:
         """
         with whole(values, f"profiles.{name}") as table:
             kind = table.one_of("format", tuple(FORMATS))
+            made = FORMATS[kind](table, secret)
             layouts: list[Layout] = [
-                parse(own, secret)
+                parse(own, secret, made.ndef)
                 for technology, parse in TECHNOLOGIES.items()
                 if (own := table.optional_table(technology)) is not None
             ]
-            made = FORMATS[kind](table, secret)
             if isinstance(made, NumberFormat):
                 if layouts:
                     table.refuse("format", "writes nothing: remove the tables that say where")

@@ -40,8 +40,8 @@ def key(name: str, previous: str | None = None) -> dict[str, object]:
 def layout(**settings: object) -> ClassicLayout:
     """A profile of sector 1 under the newest keys; a setting that is None is left out."""
     table = {"sectors": [1], "key_a": key("a"), "key_b": key("b"), **settings}
-    given = {name: value for name, value in table.items() if value is not None}
-    return ClassicLayout.parse(Table(given, "profiles.guest.classic"), secret)
+    given = {name: value for name, value in table.items() if value is not None and name != "ndef"}
+    return ClassicLayout.parse(Table(given, "profiles.guest.classic"), secret, bool(settings.get("ndef")))
 
 
 def ndef_layout(**settings: object) -> ClassicLayout:

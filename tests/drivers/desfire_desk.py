@@ -53,7 +53,7 @@ def layout(**settings: object) -> DesfireLayout:
     """A profile of file 1 under the newest keys; a setting that is None is left out."""
     table = {"application": "f51234", "keys": new_keys(), **settings}
     given = {name: value for name, value in table.items() if value is not None}
-    return DesfireLayout.parse(Table(given, "profiles.guest.desfire"), secret)
+    return DesfireLayout.parse(Table(given, "profiles.guest.desfire"), secret, False)
 
 
 def recognised(area: bytes) -> bool:

@@ -114,7 +114,7 @@ def test_a_wrong_table_is_refused_with_its_place(settings: dict[str, object], se
 def test_a_key_of_another_length_is_refused() -> None:
     values = {"sectors": [1], "key_a": key("a"), "key_b": key("b")}
     with pytest.raises(SettingsRejected, match="6 bytes"):
-        ClassicLayout.parse(Table(values, "profiles.guest.classic"), lambda name: b"00" * 16)
+        ClassicLayout.parse(Table(values, "profiles.guest.classic"), lambda name: b"00" * 16, False)
 
 
 def test_ndef_may_go_around_sector_16() -> None:

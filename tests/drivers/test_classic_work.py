@@ -301,7 +301,7 @@ def test_one_strange_sector_of_several_refuses_the_card() -> None:
 def test_a_number_that_is_drawn_anew_makes_no_key() -> None:
     diversified = {"secret": "master", "diversify": "01"}
     values = {"sectors": [1], "key_a": diversified, "key_b": diversified}
-    made = ClassicLayout.parse(Table(values, "profiles.guest.classic"), lambda name: b"00" * 16)
+    made = ClassicLayout.parse(Table(values, "profiles.guest.classic"), lambda name: b"00" * 16, False)
     with pytest.raises(CardRejected, match="another number each time"):
         begin(made, Classic(uid=bytes.fromhex("08112233")))
 

@@ -124,7 +124,7 @@ def test_a_wrong_table_is_refused_with_the_name_of_what_is_wrong(settings: dict[
     table = {"application": "f51234", "keys": new_keys(), **settings}
     given = {name: value for name, value in table.items() if value is not None}
     with pytest.raises(SettingsRejected, match=sentence):
-        DesfireLayout.parse(Table(given, "profiles.guest.desfire"), told)
+        DesfireLayout.parse(Table(given, "profiles.guest.desfire"), told, False)
 
 
 @pytest.mark.parametrize(

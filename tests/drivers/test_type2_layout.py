@@ -41,7 +41,7 @@ SIZES = {
 )
 def test_a_wrong_setting_is_named(kind: Kind, table: Mapping[str, object], said: str) -> None:
     with pytest.raises(SettingsRejected, match=said) as caught:
-        kind.parse(Table(table, f"profiles.guest.{kind.table}"), secret)
+        kind.parse(Table(table, f"profiles.guest.{kind.table}"), secret, False)
     assert str(caught.value).startswith(f"profiles.guest.{kind.table}")
 
 
@@ -55,7 +55,7 @@ def test_protection_comprises_the_guard_and_never_the_cards_number(kind: Kind, p
 @both
 def test_a_key_has_to_have_its_length(kind: Kind) -> None:
     with pytest.raises(SettingsRejected, match=r"has to be (6|16) bytes"):
-        kind.parse(Table({kind.key: key("short")}, "profiles.guest"), lambda name: b"0011")
+        kind.parse(Table({kind.key: key("short")}, "profiles.guest"), lambda name: b"0011", False)
 
 
 def test_the_area_is_the_largest_cards_unless_it_is_given() -> None:

@@ -20,7 +20,7 @@ def secret(name: str) -> bytes:
 
 
 def layout(**table: object) -> Type4Layout:
-    return Type4Layout.parse(Table(table, "profiles.guest.type4"), secret)
+    return Type4Layout.parse(Table(table, "profiles.guest.type4"), secret, True)
 
 
 def test_the_table_has_no_keys_of_its_own() -> None:

@@ -47,7 +47,7 @@ class Kind:
     name: str
     table: str
     key: str
-    parse: Callable[[Table, Any], AnyLayout]
+    parse: Callable[[Table, Any, bool], AnyLayout]
     make: Callable[..., AnyCard]
     last: int
     """The last page of the user's memory."""
@@ -62,7 +62,7 @@ class Kind:
         if keyed:
             name = f"old-{self.key}" if old else self.key
             table[self.key] = key(name, f"old-{self.key}" if previous else None)
-        return self.parse(Table(table, f"profiles.guest.{self.table}"), secret)
+        return self.parse(Table(table, f"profiles.guest.{self.table}"), secret, False)
 
     def auth0(self, card: AnyCard) -> int:
         return card.peek(0x2A)[0] if isinstance(card, UltralightC) else card.peek(card.cfg_0)[3]

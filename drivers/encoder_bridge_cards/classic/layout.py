@@ -5,12 +5,13 @@
     [profiles.guest.classic]
     sectors = [1, 2]  # in rising order
     mad = "4811"  # optional: the application id under which the directory names these sectors
-    ndef = false  # true: NDEF under the public keys of NXP AN1305; then `mad` and `key_a` are left out
 
     [profiles.guest.classic.key_a]  # what a lock reads with
     [profiles.guest.classic.key_b]  # what this program writes with; may be left out for NDEF
     [profiles.guest.classic.mad_key_b]  # optional: what the directory is written with
     [profiles.guest.classic.transport_key]  # optional: what cards are delivered with, unless it is FFFFFFFFFFFF
+
+With `format = "ndef"` the public keys of NXP AN1305 are used, and `mad` and `key_a` are left out.
 
 An image fills the data blocks of the sectors from the first to the last; trailers and block 0 are never among them.
 """
@@ -48,13 +49,12 @@ class ClassicLayout:
         self._plan = plan
 
     @classmethod
-    def parse(cls, table: Table, secret: Secret) -> ClassicLayout:
+    def parse(cls, table: Table, secret: Secret, ndef: bool) -> ClassicLayout:
         """Read the table of a profile to its end.
 
         Raises:
             SettingsRejected: a key is wrong; the sentence names it.
         """
-        ndef = table.flag("ndef")
         sectors = table.numbers("sectors", 0, 39)
         if list(sectors) != sorted(sectors):
             table.refuse("sectors", "has to be in rising order")

@@ -32,7 +32,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from encoder_bridge.driver import CredentialRejected, Secret
+from encoder_bridge.driver import CredentialRejected, Secret, SettingsRejected
 from encoder_bridge_cards import keys
 from encoder_bridge_cards.desfire import version
 from encoder_bridge_cards.desfire.channel import Mode
@@ -63,12 +63,14 @@ class DesfireLayout:
         self._plan = plan
 
     @classmethod
-    def parse(cls, table: Table, secret: Secret) -> DesfireLayout:
+    def parse(cls, table: Table, secret: Secret, ndef: bool) -> DesfireLayout:
         """Read the table of a profile to its end.
 
         Raises:
             SettingsRejected: a key is wrong; the sentence names it.
         """
+        if ndef:
+            raise SettingsRejected(f"{table.where}: NDEF does not go into DESFire files; use a table type4 instead.")
         aid = int.from_bytes(table.hex("application", 3), "big")
         if aid == 0:
             table.refuse("application", "has to be an application of your own: 000000 is the card itself")

@@ -52,7 +52,7 @@ class NtagLayout:
         self._plan = plan
 
     @classmethod
-    def parse(cls, table: Table, secret: Secret) -> NtagLayout:
+    def parse(cls, table: Table, secret: Secret, ndef: bool) -> NtagLayout:  # noqa: ARG003
         """Read the table of a profile to its end.
 
         Raises:

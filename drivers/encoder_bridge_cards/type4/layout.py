@@ -11,7 +11,7 @@ Nothing but NDEF goes there, and no card is formatted.
 
 from __future__ import annotations
 
-from encoder_bridge.driver import CredentialRejected, Secret
+from encoder_bridge.driver import CredentialRejected, Secret, SettingsRejected
 from encoder_bridge_cards.link import Activation, Family, Link, Refused
 from encoder_bridge_cards.personalisation import Contents
 from encoder_bridge_cards.tables import Table
@@ -31,13 +31,15 @@ class Type4Layout:
     """See `Layout`; what a card's own file has room for is found out when it lies there."""
 
     @classmethod
-    def parse(cls, table: Table, secret: Secret) -> Type4Layout:  # noqa: ARG003
+    def parse(cls, table: Table, secret: Secret, ndef: bool) -> Type4Layout:  # noqa: ARG003
         """Read the table of a profile to its end.
 
         Raises:
-            SettingsRejected: there is a key in it.
+            SettingsRejected: there is a key in it, or the profile makes no NDEF messages.
         """
         table.end()
+        if not ndef:
+            raise SettingsRejected(f'{table.where}: only NDEF goes onto NFC Forum Type 4 Tags; set format = "ndef".')
         return cls()
 
     def places(self, image: bytes, *, ndef: bool) -> Contents:

@@ -43,7 +43,7 @@ class UltralightCLayout:
         self._plan = plan
 
     @classmethod
-    def parse(cls, table: Table, secret: Secret) -> UltralightCLayout:
+    def parse(cls, table: Table, secret: Secret, ndef: bool) -> UltralightCLayout:  # noqa: ARG003
         """Read the table of a profile to its end.
 
         Raises:
