@@ -8,7 +8,6 @@ from typing import Any
 import click
 
 from encoder_bridge.cli.asking import ask, conclude
-from encoder_bridge.cli.attached import list_attached
 from encoder_bridge.cli.client import sentence
 from encoder_bridge.cli.command import Command, config_option, json_option, say_json
 from encoder_bridge.cli.reach import reach, socket_option
@@ -23,6 +22,8 @@ from encoder_bridge.cli.words import DOES, limits, printable, prompt
 def encoders(attached: bool, config: Path | None, socket: Path | None, as_json: bool) -> None:
     """List the encoders, what each is doing and what it cannot see to."""
     if attached:
+        from encoder_bridge.cli.attached import list_attached
+
         list_attached(as_json=as_json)
         return
     with reach(config, socket, works=False) as reached:
