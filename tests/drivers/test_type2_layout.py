@@ -5,9 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import pytest
+from encoder_bridge_cards.personalisation import Mismatch
 from encoder_bridge_cards.tables import Table
 from encoder_bridge_cards.type2 import tlv
-from type2_desk import IMAGE, KINDS, MESSAGE, NTAG213, NTAGS, ULTRALIGHT_C, Kind, area, begin, key, personalise, secret
+from type2_desk import (
+    IMAGE,
+    KINDS,
+    MESSAGE,
+    NTAG213,
+    NTAGS,
+    ULTRALIGHT_C,
+    Kind,
+    Sly,
+    area,
+    begin,
+    key,
+    personalise,
+    secret,
+)
 from virtual.type2 import CC, Ntag
 
 from encoder_bridge.driver import CardRejected, CredentialRejected, SettingsRejected
@@ -87,8 +102,8 @@ def test_a_message_ends_where_the_capability_container_says() -> None:
 
 @both
 def test_a_message_begins_at_page_4_and_nowhere_else(kind: Kind) -> None:
-    with pytest.raises(CredentialRejected, match="first_page"):
-        kind.layout(first_page=5).places(MESSAGE, ndef=True)
+    with pytest.raises(SettingsRejected, match="first_page has to be 4"):
+        kind.layout(first_page=5, ndef=True)
 
 
 @pytest.mark.parametrize(
@@ -97,15 +112,7 @@ def test_a_message_begins_at_page_4_and_nowhere_else(kind: Kind) -> None:
 )
 def test_a_message_stands_between_its_length_and_its_end(length: int, begins: str) -> None:
     message = bytes([0xAA]) * length
-    whole = tlv.wrapped(message)
-    assert whole.hex() == begins + message.hex() + "fe"
-    assert tlv.begins_with_message(whole + bytes(3))
-    assert not tlv.begins_with_message(whole[:-1])
-
-
-@pytest.mark.parametrize("area", ["", "03", "03ff", "00000000", "0103a00c340300fe", "03ff00", "ff03"])
-def test_what_is_no_message_is_not_taken_for_one(area: str) -> None:
-    assert not tlv.begins_with_message(bytes.fromhex(area))
+    assert tlv.wrapped(message).hex() == begins + message.hex() + "fe"
 
 
 @pytest.mark.parametrize(
@@ -153,7 +160,7 @@ def test_raw_pages_beyond_this_very_card_are_not_written(kind: Kind) -> None:
 
 @every_kind
 def test_a_message_is_found_by_whoever_reads_the_card(kind: Kind) -> None:
-    card, made = kind.make(), kind.layout()
+    card, made = kind.make(), kind.layout(ndef=True)
     personalise(made, card, made.places(MESSAGE, ndef=True))
     assert card.peek(CC) == bytes([0xE1, 0x10, SIZES[kind.name], 0x00])
     assert area(card, len(MESSAGE) + 3) == b"\x03" + bytes([len(MESSAGE)]) + MESSAGE + b"\xfe"
@@ -163,7 +170,7 @@ def test_a_message_is_found_by_whoever_reads_the_card(kind: Kind) -> None:
 def test_the_largest_message_fits_and_a_larger_one_is_refused(kind: Kind) -> None:
     room = min(SIZES[kind.name] * 8, 4 * (kind.last - 3))
     message = bytes([0xAA]) * (room - (5 if room > 256 else 3))
-    card, made = kind.make(), kind.layout()
+    card, made = kind.make(), kind.layout(ndef=True)
     personalise(made, card, made.places(message, ndef=True))
     card = kind.make()
     work, before = begin(made, card), card.snapshot()
@@ -180,22 +187,35 @@ def test_page_3_stays_as_it_is_without_a_message(kind: Kind) -> None:
 
 
 @every_kind
-@pytest.mark.parametrize("page_3", ["00000001", "e1100100", "e1101f0f", "e1201f00", "e2101f00", "ffffffff"])
+@pytest.mark.parametrize("page_3", ["00000001", "e1101f0f", "e1201f00", "e2101f00", "ffffffff"])
 def test_a_page_3_that_says_something_else_is_not_written_over(kind: Kind, page_3: str) -> None:
-    card, made = kind.make(), kind.layout()
+    card, made = kind.make(), kind.layout(ndef=True)
     card.poke(CC, bytes.fromhex(page_3))
+    before = card.snapshot()
+    with pytest.raises(CardRejected) as caught:
+        begin(made, card)
+    assert caught.value.raw == "capability_container"
+    assert card.snapshot() == before
+    made = kind.layout()
+    personalise(made, card, made.places(IMAGE, ndef=False))
+    assert card.peek(CC).hex() == page_3
+
+
+@every_kind
+def test_a_card_that_announces_less_than_the_message_takes_is_left_alone(kind: Kind) -> None:
+    card, made = kind.make(), kind.layout(ndef=True)
+    card.poke(CC, bytes.fromhex("e1100100"))
     work, before = begin(made, card), card.snapshot()
     with pytest.raises(CardRejected) as caught:
         work.write(made.places(MESSAGE, ndef=True), lambda done, total: None)
     assert caught.value.raw == "capability_container"
     assert card.snapshot() == before
-    personalise(made, card, made.places(IMAGE, ndef=False))
-    assert card.peek(CC).hex() == page_3
+    personalise(made, card, made.places(MESSAGE[:5], ndef=True))
 
 
 @pytest.mark.parametrize("kind", [*NTAGS[3:], ULTRALIGHT_C], ids=lambda kind: kind.name)
 def test_a_locked_page_3_that_would_have_to_change_refuses_the_card(kind: Kind) -> None:
-    card, made = kind.make(), kind.layout()
+    card, made = kind.make(), kind.layout(ndef=True)
     card.poke(2, card.peek(2)[:2] + b"\x08\x00")
     work, before = begin(made, card), card.snapshot()
     with pytest.raises(CardRejected, match="locked"):
@@ -221,6 +241,25 @@ def test_the_area_is_locked_on_request_and_only_the_area(kind: Kind, keyed: bool
     work = begin(made, card, resuming=True)
     with pytest.raises(CardRejected, match="locked"):
         work.write(made.places(IMAGE[1:41], ndef=False), lambda done, total: None)
+
+
+@every_kind
+def test_nothing_is_locked_before_everything_else_is_proven(kind: Kind) -> None:
+    card, made = kind.make(), kind.layout(lock=True, last_page=15)
+    auth0 = card.cfg_0 if isinstance(card, Ntag) else 0x2A
+    link = Sly(card, lambda frame: frame[0] == 0xA2 and frame[1] == auth0)
+    with pytest.raises(Mismatch, match="protection"):
+        personalise(made, link, made.places(IMAGE, ndef=False))
+    assert not {*card._locked_pages()}
+
+
+@pytest.mark.parametrize("kind", [*NTAGS[3:], ULTRALIGHT_C], ids=lambda kind: kind.name)
+def test_page_3_that_cannot_be_taken_back_is_written_after_the_message(kind: Kind) -> None:
+    made = kind.layout(keyed=False)
+    written: list[int] = []
+    link = Sly(kind.make(), lambda frame: frame[0] == 0xA2 and bool(written.append(frame[1])))  # type: ignore[func-returns-value]
+    personalise(made, link, made.places(MESSAGE, ndef=True))
+    assert written == [4, 5, 6, 7, 3]
 
 
 @every_kind
@@ -265,6 +304,5 @@ def test_lock_bits_that_were_not_set_are_noticed() -> None:
     personalise(made, card, contents)
     work = begin(made, card, resuming=True)
     card.poke(0x28, b"\xff\x07\x00\xbd")
-    with pytest.raises(Exception, match="lock bits"):
+    with pytest.raises(Mismatch, match="lock bits"):
         work.verify(contents)
-    assert isinstance(card, Ntag)

@@ -25,7 +25,7 @@ def read_by_nfcpy(card: AnyCard) -> Iterator[Any]:
 @every_kind
 @pytest.mark.parametrize("uri", ["https://e.co", "https://keys.example.com/4711"])
 def test_nfcpy_reads_the_message_we_wrote(kind: Kind, uri: str) -> None:
-    card, made = kind.make(), kind.layout()
+    card, made = kind.make(), kind.layout(ndef=True)
     record = ndef.UriRecord(uri)
     personalise(made, card, made.places(b"".join(ndef.message_encoder([record])), ndef=True))
     with read_by_nfcpy(card) as tag:
@@ -34,7 +34,7 @@ def test_nfcpy_reads_the_message_we_wrote(kind: Kind, uri: str) -> None:
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.last > 0x27], ids=lambda kind: kind.name)
 def test_nfcpy_reads_a_message_whose_length_takes_three_bytes(kind: Kind) -> None:
-    card, made = kind.make(), kind.layout()
+    card, made = kind.make(), kind.layout(ndef=True)
     uri = "https://keys.example.com/" + "4711" * 80
     personalise(made, card, made.places(b"".join(ndef.message_encoder([ndef.UriRecord(uri)])), ndef=True))
     with read_by_nfcpy(card) as tag:

@@ -56,7 +56,7 @@ def used(kind: Kind, at_once: bool) -> Scene:
 
 
 def erased(kind: Kind, at_once: bool) -> Scene:
-    made, card = kind.layout(last_page=15), kind.make(applies_at_once=at_once)
+    made, card = kind.layout(last_page=15, ndef=True), kind.make(applies_at_once=at_once)
     personalise(made, card, made.places(MESSAGE, ndef=True))
     return Scene(made=made, card=card, contents=begin(made, card).blank())
 
@@ -76,7 +76,7 @@ def rolled_over_and_hidden(kind: Kind, at_once: bool) -> Scene:
 
 
 def ndef(kind: Kind, at_once: bool) -> Scene:
-    made = kind.layout()
+    made = kind.layout(ndef=True)
     return Scene(made=made, card=kind.make(applies_at_once=at_once), contents=made.places(MESSAGE, ndef=True))
 
 

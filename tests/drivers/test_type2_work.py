@@ -29,7 +29,7 @@ from type2_desk import (
 )
 from virtual.card import Tear
 from virtual.type2 import CC, STATIC_LOCKS, Ntag
-from virtual.ultralight_c import UltralightC
+from virtual.ultralight_c import UltralightC, key_pages
 
 from encoder_bridge.driver import CardRejected
 
@@ -230,6 +230,17 @@ def test_others_are_not_locked_out_of_their_pages_beside_ours(kind: Kind) -> Non
 
 
 @every_kind
+def test_others_are_not_locked_out_of_their_pages_before_ours(kind: Kind) -> None:
+    card = kind.make()
+    card.poke(4, bytes(4))
+    card.poke(5, b"else")
+    refused(kind.layout(first_page=6, protect_from=4), card, raw="foreign_content")
+    made = kind.layout(first_page=6)
+    personalise(made, card, made.places(IMAGE[:40], ndef=False))
+    assert kind.auth0(card) == 6
+
+
+@every_kind
 def test_a_card_under_a_foreign_key_is_left_alone_after_two_tries(kind: Kind) -> None:
     card = shut(kind)
     tries = frames(card, b"\x1b\xaf")
@@ -295,6 +306,26 @@ def test_a_configuration_that_is_hidden_in_part_is_not_mistaken(kind: Kind, firs
     made = kind.layout()
     personalise(made, card, made.places(IMAGE, ndef=False))
     assert (kind.auth0(card), kind.hides(card)) == (4, False)
+
+
+@pytest.mark.parametrize("first", [0x29, 0x2A, 0x2B])
+@pytest.mark.parametrize("hides", [True, False])
+def test_a_configuration_of_an_ultralight_c_that_is_hidden_in_part_is_not_mistaken(first: int, hides: bool) -> None:
+    card = UltralightC()
+    for page, data in enumerate(key_pages(secret("key")), 0x2C):
+        card.poke(page, data)
+    card.poke(0x2A, bytes([first, 0, 0, 0]))
+    made = ULTRALIGHT_C.layout(read_protected=hides)
+    personalise(made, card, made.places(IMAGE, ndef=False))
+    assert (ULTRALIGHT_C.auth0(card), ULTRALIGHT_C.hides(card)) == (4, hides)
+
+
+def test_what_is_reserved_beside_auth0_and_auth1_stays_as_it_is() -> None:
+    card, made = UltralightC(), ULTRALIGHT_C.layout()
+    card.poke(0x2A, b"\x30\x01\x02\x03")
+    card.poke(0x2B, b"\x40\x04\x05\x06")
+    personalise(made, card, made.places(IMAGE, ndef=False))
+    assert card.peek(0x2A) + card.peek(0x2B) == b"\x04\x01\x02\x03\x41\x04\x05\x06"
 
 
 @every_kind
@@ -531,6 +562,81 @@ def test_whatever_is_changed_afterwards_is_noticed(kind: Kind, hides: bool) -> N
         assert caught.value.what == what
 
 
+@every_kind
+def test_protection_that_begins_too_early_is_noticed(kind: Kind) -> None:
+    card, made = kind.make(), kind.layout(protect_from=8, read_protected=True)
+    contents = made.places(IMAGE, ndef=False)
+    personalise(made, card, contents)
+    work = begin(made, card)
+    page = 0x2A if isinstance(card, UltralightC) else card.cfg_0
+    card.poke(page, bytes(3) + b"\x06" if isinstance(card, Ntag) else b"\x06\0\0\0")
+    with pytest.raises(Mismatch, match="protection"):
+        work.verify(contents)
+
+
+class Told(Sly):
+    """Makes a card tell what it should hide."""
+
+    def exchange(self, frame: bytes) -> bytes:
+        if frame[0] == 0x30:
+            return b"".join(self._card.peek((frame[1] + i) % self._card.pages) for i in range(4))
+        return super().exchange(frame)
+
+
+@every_kind
+def test_a_card_that_tells_what_it_should_hide_is_found_out(kind: Kind) -> None:
+    card, made = kind.make(), kind.layout(read_protected=True)
+    with pytest.raises(Mismatch, match="protection"):
+        personalise(made, Told(card, lambda frame: False), made.places(IMAGE, ndef=False))
+
+
+class Garbled(Sly):
+    """Gives answers to some frames another length."""
+
+    def __init__(self, card: AnyCard, eats: Callable[[bytes], bool], answer: bytes) -> None:
+        super().__init__(card, eats)
+        self._answer = answer
+
+    def exchange(self, frame: bytes) -> bytes:
+        return self._answer if self._eats(frame) else self._card.exchange(frame)
+
+
+@every_kind
+@pytest.mark.parametrize("answer", [b"", bytes(1), bytes(3), bytes(15), bytes(17)])
+def test_an_answer_of_a_wrong_length_ends_it(kind: Kind, answer: bytes) -> None:
+    card, made = kind.make(), kind.layout()
+    contents = made.places(IMAGE, ndef=False)
+    personalise(made, card, contents)
+    for eaten_kind in [0x30, 0x1B] if kind.table == "ntag" else [0x30, 0xAF]:
+        with pytest.raises(LinkError):
+            begin(made, Garbled(card, lambda frame, eaten=eaten_kind: frame[0] == eaten, answer))  # type: ignore[misc]
+
+
+class Lifted(Sly):
+    """A reader that calls it a refusal when a card is lifted while it is written."""
+
+    is_gone = False
+
+    def activate(self) -> Activation:
+        if self.is_gone:
+            raise NoAnswer
+        return super().activate()
+
+    def exchange(self, frame: bytes) -> bytes:
+        if self._eats(frame):
+            self.is_gone = True
+            raise Refused
+        return super().exchange(frame)
+
+
+@every_kind
+def test_a_refusal_of_a_card_that_is_gone_is_none(kind: Kind) -> None:
+    card, made = kind.make(), kind.layout()
+    with pytest.raises(NoAnswer):
+        personalise(made, Lifted(card, writes_to(9)), made.places(IMAGE, ndef=False))
+    personalise(made, card, made.places(IMAGE, ndef=False), resuming=True)
+
+
 class Small(Link):
     """A reader that cannot take what FAST_READ brings, and says so in one of three ways."""
 
@@ -599,11 +705,18 @@ def test_an_erased_card_keeps_our_key_and_is_blank(kind: Kind) -> None:
 
 @every_kind
 def test_an_erased_message_leaves_an_empty_one(kind: Kind) -> None:
-    card, made = kind.make(), kind.layout()
+    card, made = kind.make(), kind.layout(ndef=True)
     personalise(made, card, made.places(MESSAGE, ndef=True))
     personalise(made, card, begin(made, card).blank())
     assert area(card, 4 * (kind.last - 3)).rstrip(b"\0") == b"\x03\x00\xfe"
     assert begin(made, card).blank() == begin(made, card).read()
+
+
+@every_kind
+def test_what_only_looks_like_a_message_is_erased_to_zeros(kind: Kind) -> None:
+    card, made = kind.make(), kind.layout()
+    personalise(made, card, made.places(b"\x03\x01\xaa\xfe", ndef=False))
+    assert not any(b"".join(begin(made, card).blank().values()))
 
 
 @every_kind
@@ -651,7 +764,8 @@ def test_whatever_a_card_says_only_what_the_contract_names_comes_of_it(kind: Kin
     for seed in range(300):
         dice = random.Random(seed)
         card = kind.make()
-        made = kind.layout(previous=True, read_protected=seed % 2 == 0, lock=seed % 5 == 0)
+        ndef = seed % 7 == 0
+        made = kind.layout(previous=True, read_protected=seed % 2 == 0, lock=seed % 5 == 0, ndef=ndef)
         if seed % 3 == 0:
             personalise(kind.layout(old=True), card, made.places(IMAGE, ndef=False))
         link = Babbling(card, dice)
@@ -661,8 +775,8 @@ def test_whatever_a_card_says_only_what_the_contract_names_comes_of_it(kind: Kin
                 ends["not ours"] += 1
                 continue
             work.survey(lambda area: area.startswith(OURS), resuming=seed % 4 == 0)
-            work.write(made.places(OTHER, ndef=seed % 7 == 0), lambda done, total: None)
-            work.verify(made.places(OTHER, ndef=seed % 7 == 0))
+            work.write(made.places(OTHER, ndef=ndef), lambda done, total: None)
+            work.verify(made.places(OTHER, ndef=ndef))
             work.blank()
             ends["whole"] += 1
         except (CardRejected, Mismatch, LinkError) as error:

@@ -56,13 +56,15 @@ class Kind:
     off: int
     """AUTH0 of a card that guards nothing."""
 
-    def layout(self, *, keyed: bool = True, previous: bool = False, old: bool = False, **settings: object) -> AnyLayout:
+    def layout(
+        self, *, keyed: bool = True, previous: bool = False, old: bool = False, ndef: bool = False, **settings: object
+    ) -> AnyLayout:
         """A profile; under the newest key, which may have a previous one, or under the old one alone."""
         table = dict(settings)
         if keyed:
             name = f"old-{self.key}" if old else self.key
             table[self.key] = key(name, f"old-{self.key}" if previous else None)
-        return self.parse(Table(table, f"profiles.guest.{self.table}"), secret, False)
+        return self.parse(Table(table, f"profiles.guest.{self.table}"), secret, ndef)
 
     def auth0(self, card: AnyCard) -> int:
         return card.peek(0x2A)[0] if isinstance(card, UltralightC) else card.peek(card.cfg_0)[3]

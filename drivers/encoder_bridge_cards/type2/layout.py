@@ -52,7 +52,7 @@ class NtagLayout:
         self._plan = plan
 
     @classmethod
-    def parse(cls, table: Table, secret: Secret, ndef: bool) -> NtagLayout:  # noqa: ARG003
+    def parse(cls, table: Table, secret: Secret, ndef: bool) -> NtagLayout:
         """Read the table of a profile to its end.
 
         Raises:
@@ -62,6 +62,7 @@ class NtagLayout:
             Plan.parse(
                 table,
                 secret,
+                ndef,
                 key="password",
                 length=6,
                 cipher=Cipher.AES_128,

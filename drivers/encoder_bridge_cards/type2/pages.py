@@ -125,11 +125,10 @@ class Pages:
         except Unsupported:
             return b""
         except Refused:
-            known, reopen = dict(self._known), self._reopen
+            reopen = self._reopen
             self.select()
             if reopen is not None:
                 reopen()
-            self._known.update(known)
             return b""
 
     def _read(self, page: int) -> bytes:

@@ -27,6 +27,8 @@ class Plan:
     """The last page of the user memory of the largest card."""
     message_size: int
     """Bytes that the largest card announces for NDEF."""
+    ndef: bool
+    """It is for NDEF messages."""
     key: CardKey | None
     shield: Shield
     """Where there is a key."""
@@ -37,6 +39,7 @@ class Plan:
         cls,
         table: Table,
         secret: Secret,
+        ndef: bool,
         *,
         key: str,
         length: int,
@@ -51,6 +54,8 @@ class Plan:
             SettingsRejected: a key is wrong; the sentence names it.
         """
         first = table.number("first_page", tlv.FIRST, largest, tlv.FIRST)
+        if ndef and first != tlv.FIRST:
+            table.refuse("first_page", f"has to be {tlv.FIRST} for NDEF: readers look for it there")
         last = table.optional_number("last_page", first, largest)
         own = table.optional_table(key)
         if own is None:
@@ -62,6 +67,7 @@ class Plan:
             last_page=last,
             largest=largest,
             message_size=message_size,
+            ndef=ndef,
             key=None if own is None else keys.parse(own, secret, length=length, cipher=cipher),
             shield=Shield(
                 first_page=table.number("protect_from", tlv.FIRST, last_protectable, first),
@@ -87,13 +93,11 @@ class Plan:
         For NDEF, page 3 stands among the contents: the capability container of a card that is just large enough.
 
         Raises:
-            CredentialRejected: the image is too long, or NDEF is to begin elsewhere than at page 4.
+            CredentialRejected: the image is too long.
         """
         room = self.capacity
         if not ndef:
             return dict(self._laid(image, room))
-        if self.first_page != tlv.FIRST:
-            raise CredentialRejected(f"An NDEF message begins at page {tlv.FIRST}: set the profile's first_page to it.")
         blocks = tlv.wrapped(image)
         contents = dict(self._laid(blocks, min(room, self.message_size)))
         return {tlv.CONTAINER: tlv.container(len(blocks)), **contents}

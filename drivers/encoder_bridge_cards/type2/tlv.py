@@ -35,14 +35,6 @@ def holds(have: bytes, need: bytes) -> bool:
     return have[:2] == need[:2] and have[2] >= need[2] and have[3] == need[3]
 
 
-def begins_with_message(area: bytes) -> bool:
-    """Whether an area begins with a message that ends within it, however long."""
-    if area[:1] != bytes([_MESSAGE]) or len(area) < 4:
-        return False
-    start, length = (4, int.from_bytes(area[2:4], "big")) if area[1] == 0xFF else (2, area[1])
-    return start + length < len(area)
-
-
 def is_blank(area: bytes) -> bool:
     """Whether there are zeros only, or what a new NTAG carries: control blocks, an empty message and its end."""
     at = 0

@@ -69,7 +69,7 @@ class PagesWork:
         elif not resuming and not self._is_free(ours):
             raise refusal.foreign()
         self._found = found
-        self._survey_locks(resuming=resuming)
+        self._survey_pages(resuming=resuming)
         if found.is_frozen and keys and not self._is_guarded:
             raise refusal.locked()
 
@@ -127,14 +127,13 @@ class PagesWork:
     def blank(self) -> Contents:
         """See `Work`.
 
-        A card that carries an NDEF message is left with an empty one, any other with zeros, and a blank one as it is.
+        Where the profile is for NDEF an empty message, else zeros; what is blank stays as it is.
         """
         pages = self.read()
         area = b"".join(pages.values())
         if self._is_blank(area, self._area.start):
             return pages
-        is_ndef = self._area.start == tlv.FIRST and self._container[:1] == b"\xe1" and tlv.begins_with_message(area)
-        empty = (tlv.wrapped(b"") if is_ndef else b"").ljust(len(area), b"\0")
+        empty = (tlv.wrapped(b"") if self._plan.ndef else b"").ljust(len(area), b"\0")
         return {page: empty[i * PAGE : i * PAGE + PAGE] for i, page in enumerate(self._area)}
 
     def _keys(self) -> tuple[Key, ...]:
@@ -182,9 +181,11 @@ class PagesWork:
     def _is_blank(self, held: bytes, start: int) -> bool:
         return tlv.is_blank(held) if start == tlv.FIRST else not any(held)
 
-    def _survey_locks(self, *, resuming: bool) -> None:
+    def _survey_pages(self, *, resuming: bool) -> None:
         head = self._pages.fetch([tlv.CONTAINER, *(lock.page for lock in self._guard.locks)])
         self._container = head[tlv.CONTAINER]
+        if self._plan.ndef and any(self._container) and not tlv.holds(self._container, tlv.container(0)):
+            raise refusal.no_room_for_message()
         self._locked = self._locked_now()
         if not resuming and not self._locked.isdisjoint(self._area):
             raise refusal.locked()

@@ -43,7 +43,7 @@ class UltralightCLayout:
         self._plan = plan
 
     @classmethod
-    def parse(cls, table: Table, secret: Secret, ndef: bool) -> UltralightCLayout:  # noqa: ARG003
+    def parse(cls, table: Table, secret: Secret, ndef: bool) -> UltralightCLayout:
         """Read the table of a profile to its end.
 
         Raises:
@@ -53,6 +53,7 @@ class UltralightCLayout:
             Plan.parse(
                 table,
                 secret,
+                ndef,
                 key="key",
                 length=16,
                 cipher=Cipher.TDEA_2,
