@@ -218,6 +218,13 @@ def test_a_card_used_by_others_is_left_alone(kind: Kind, page: int) -> None:
 
 
 @every_kind
+def test_an_empty_message_is_what_a_new_card_carries_at_page_4_and_nowhere_else(kind: Kind) -> None:
+    card = kind.make()
+    card.poke(6, b"\x03\x00\xfe\x00")
+    refused(kind.layout(first_page=6), card, raw="foreign_content")
+
+
+@every_kind
 def test_others_are_not_locked_out_of_their_pages_beside_ours(kind: Kind) -> None:
     card = kind.make()
     card.poke(4, bytes(4))
