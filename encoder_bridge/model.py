@@ -116,6 +116,19 @@ class Job:
     """The card's number, once an encoder took the job."""
     route: tuple[str, ...] | None = None
     """The encoders that may serve it where `encoder` names none; None: all."""
+    card_uid: str | None = None
+    """Of the card that carries it or may carry it; None: none does, or its card has no number."""
+
+    @property
+    def was_erased(self) -> bool:
+        """Whether the card it was issued with carries it no more."""
+        card = self.receipt.card if self.receipt else None
+        return self.state is State.ISSUED and card is not None and card.uid is not None and card.uid != self.card_uid
+
+    @property
+    def is_issued(self) -> bool:
+        """Whether a card carries it, as far as anybody here knows."""
+        return self.state is State.ISSUED and not self.was_erased
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

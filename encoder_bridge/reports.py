@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from encoder_bridge import texts, wire
-from encoder_bridge.driver import Card, Receipt
+from encoder_bridge.driver import Card, Intent, Receipt
 from encoder_bridge.model import Job, Problem, State, iso
 
 _EVENT_TYPES = {
@@ -72,7 +72,6 @@ def event(job: Job, *, store_id: str, now: int) -> Outgoing:
     if job.state is State.ISSUED and job.is_reissue:
         event_type, description = _REISSUED
     receipt = job.receipt
-    issued = job.state is State.ISSUED
     name = f"{job.job_id}/{job.attempt}/{job.state}"
     if job.state is State.HELD and job.error:
         name += f"/{job.error.type}"
@@ -85,16 +84,16 @@ def event(job: Job, *, store_id: str, now: int) -> Outgoing:
         occurred_at=iso(job.state_at),
         trigger_event_id=job.event_id,
         state=job.state.value,
-        is_issued=issued,
+        is_issued=job.is_issued,
         issued_at=iso(job.issued_at) if job.issued_at else None,
-        issued_by="bridge" if issued else None,
+        issued_by="bridge" if job.is_issued else None,
         evidence=receipt.evidence.value if receipt else None,
         encoder=job.encoder,
         requester=job.requester,
         sequence=job.sequence,
-        card=_card_of(job),
+        card=card_body(card_of(job)),
         receipt=dict(receipt.note) if receipt else None,
-        error=_problem(job),
+        error=told(job),
         warnings=[problem(warning) for warning in job.warnings],
         **_origin(job),
     )
@@ -128,17 +127,16 @@ def card_event(
     return Outgoing(kind="event", name=event_type, body=body.model_dump_json(exclude_none=True))
 
 
-def job_state(job: Job, *, was_erased: bool = False) -> Outgoing:
-    """The retained state of an access method's job; `was_erased`: its card was blanked since."""
-    erased = problem(texts.problem("card_erased")) if was_erased else None
+def job_state(job: Job) -> Outgoing:
+    """The retained state of an access method's job."""
     body = wire.JobState(
         access_method_id=job.access_method_id,
         trigger_event_id=job.event_id,
         state=job.state.value,
         since=iso(job.state_at),
-        is_issued=job.state is State.ISSUED and not was_erased,
+        is_issued=job.is_issued,
         encoder=job.encoder,
-        error=erased or _problem(job),
+        error=told(job),
     )
     return Outgoing(kind="state", name=job.access_method_id, body=body.model_dump_json(exclude_none=True))
 
@@ -157,8 +155,8 @@ def response(
         status=status,
         access_method_id=job.access_method_id if job else access_method_id,
         state=job.state.value if job else None,
-        is_issued=bool(job and job.state is State.ISSUED),
-        error=problem(error) if error else _problem(job) if job else None,
+        is_issued=bool(job and job.is_issued),
+        error=problem(error) if error else told(job) if job else None,
     )
 
 
@@ -178,40 +176,39 @@ def being_deleted(job: Job) -> Job:
     return replace(job, warnings=(*job.warnings, texts.problem("being_deleted")))
 
 
-def problem(told: Problem, *, encoder: str | None = None, card: Card | None = None) -> wire.Problem:
+def problem(what: Problem, *, encoder: str | None = None, card: Card | None = None) -> wire.Problem:
     """A problem with its sentence for the person at the desk."""
     return wire.Problem(
-        type=told.type,
-        message=told.message,
-        clerk=_for_clerk(told, **{"encoder": encoder, "card": card.uid if card else None} | dict(told.values)),
+        type=what.type,
+        message=what.message,
+        clerk=_for_clerk(what, **{"encoder": encoder, "card": card.uid if card else None} | dict(what.values)),
     )
 
 
-def _for_clerk(told: Problem, **values: object) -> str:
-    if told.type not in texts.KNOWN:
-        return f"{told.message} {texts.clerk(told.type)}"  # a driver's own word for it says more than we know
-    said = texts.clerk(told.type, **values)
-    if "destroy" in told.values:
-        said = f"{said} {texts.clerk('card_to_destroy', card=told.values['destroy'])}"
+def _for_clerk(what: Problem, **values: object) -> str:
+    if what.type not in texts.KNOWN:
+        return f"{what.message} {texts.clerk(what.type)}"  # a driver's own word for it says more than we know
+    said = texts.clerk(what.type, **values)
+    if "destroy" in what.values:
+        said = f"{said} {texts.clerk('card_to_destroy', card=what.values['destroy'])}"
     return said
+
+
+def told(job: Job) -> wire.Problem | None:
+    """Why a job stands where it stands, or that its card does not carry it any more."""
+    error = texts.problem("card_erased") if job.was_erased else job.error
+    return problem(error, encoder=job.encoder, card=card_of(job)) if error else None
+
+
+def card_of(job: Job) -> Card | None:
+    """The card that a job was issued with, else the one that was meant for it."""
+    source: Receipt | Intent | None = job.receipt or job.intent
+    return source.card if source else None
 
 
 def card_body(card: Card | None) -> wire.CardBody | None:
     """A card as it is told."""
     return wire.CardBody(technology=card.technology, uid=card.uid) if card else None
-
-
-def _problem(job: Job) -> wire.Problem | None:
-    return problem(job.error, encoder=job.encoder, card=_card(job)) if job.error else None
-
-
-def _card_of(job: Job) -> wire.CardBody | None:
-    return card_body(_card(job))
-
-
-def _card(job: Job) -> Card | None:
-    source: Receipt | Any = job.receipt or job.intent
-    return source.card if source else None
 
 
 def _origin(job: Job) -> dict[str, Any]:

@@ -109,7 +109,7 @@ class Follower:
                 self._say(sentence(warning))
         if self._is_interrupted:
             return _INTERRUPTED
-        return 0 if state == "issued" else Negative.exit_code
+        return 0 if job.get("is_issued") else Negative.exit_code
 
     def _take_off(self) -> bool:
         """Cancel the job we made.

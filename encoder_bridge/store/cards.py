@@ -184,10 +184,10 @@ class Cards:
             "SELECT encoder, card_uid, access_method_id, intent FROM erasure WHERE erasure_id = ?", (erasure_id,)
         ).fetchone()
         if state == "erased" and uid is not None:
-            for job in self._ledger.jobs("WHERE card_uid = ? AND state = 'issued'", (uid,)):
-                if not self._ledger.open_jobs(job.access_method_id):
-                    self._ledger.send(reports.job_state(job, was_erased=True), now)
+            issued = self._ledger.jobs("WHERE card_uid = ? AND state = 'issued'", (uid,))
             self._execute("UPDATE job SET card_uid = NULL WHERE card_uid = ?", (uid,))
+            for job in issued:
+                self._ledger.tell_again(job, now)
         event_id = uuid.uuid5(uuid.UUID(self._ledger.store_id), f"erasure/{erasure_id}/{state}/{now}")
         card = (receipt.card if receipt else None) or to_intent(json.loads(intent)).card
         report = reports.card_event(

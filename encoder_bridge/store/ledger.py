@@ -95,6 +95,11 @@ class Ledger:
         current = self.job(job.job_id)
         return current if current.attempt == job.attempt and current.state in states else None
 
+    def newest(self, access_method_id: str) -> Job | None:
+        """The last job of an access method, whatever became of it."""
+        jobs = self.jobs("WHERE access_method_id = ? ORDER BY job_id DESC LIMIT 1", (access_method_id,))
+        return jobs[0] if jobs else None
+
     def newest_open(self, access_method_id: str) -> Job | None:
         """The open job that a word about this access method means."""
         jobs = self.jobs("WHERE access_method_id = ? AND open ORDER BY job_id DESC LIMIT 1", (access_method_id,))
@@ -181,6 +186,14 @@ class Ledger:
         self.execute("UPDATE job SET error = ? WHERE job_id = ?", (to_json(problem), job.job_id))
         self.news.queue = True
         self._announce(self.job(job.job_id))
+
+    def tell_again(self, job: Job, now: int) -> None:
+        """Say anew where an ended job stands, unless a later one of its access method is what counts."""
+        newest = self.newest(job.access_method_id)
+        if newest is None or newest.job_id != job.job_id or newest.state in OPEN:
+            return
+        self.send(reports.job_state(newest), now)
+        self._announce(newest)
 
     def log(
         self,

@@ -145,16 +145,7 @@ class Requests:
     ) -> wire.Response:
         """Answer where an access method's job stands: the open one that is on, else the last."""
         job = next(iter(self._ledger.open_jobs(request.access_method_id)), None) or self._newest(request)
-        response = self._response(request, job or texts.problem("unknown_job"))
-        if job and job.state is State.ISSUED and self._was_erased(job):
-            error = reports.problem(texts.problem("card_erased"))
-            response = response.model_copy(update={"is_issued": False, "error": error})
-        return self._ledger.answer("job", response, reply, now)
-
-    def _was_erased(self, job: Job) -> bool:
-        (uid,) = self._execute("SELECT card_uid FROM job WHERE job_id = ?", (job.job_id,)).fetchone()
-        card = job.receipt.card if job.receipt else None
-        return uid is None and card is not None and card.uid is not None
+        return self._answer("job", request, reply, now, job or texts.problem("unknown_job"))
 
     def _once(
         self, verb: str, request: wire.Request, reply: Reply, now: int, work: Callable[[], Job | Problem]
@@ -225,11 +216,7 @@ class Requests:
         return texts.problem("job_ended" if self._newest(request) else "unknown_job")
 
     def _newest(self, request: wire.Request) -> Job | None:
-        jobs = self._ledger.jobs(
-            "WHERE access_method_id = ? ORDER BY job_id DESC LIMIT 1",
-            (request.access_method_id,),
-        )
-        return jobs[0] if jobs else None
+        return self._ledger.newest(request.access_method_id)
 
     def _note(
         self,

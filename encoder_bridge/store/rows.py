@@ -11,15 +11,15 @@ from encoder_bridge.model import Job, Problem, State
 
 COLUMNS = (
     "job_id, access_method_id, state, attempt, encoder, event_id, is_reissue, created_at, state_at, expires_at, "
-    "issued_at, requester, sequence, error, intent, receipt, origin, route, warnings"
+    "issued_at, requester, sequence, card_uid, error, intent, receipt, origin, route, warnings"
 )
 
 
 def to_job(row: tuple[Any, ...]) -> Job:
     """Read one row of `COLUMNS`."""
     (job_id, method, state, attempt, encoder, event_id, is_reissue, created, since, expires, issued) = row[:11]
-    requester, sequence = row[11:13]
-    error, intent, receipt, origin, route, warnings = (json.loads(text) if text else None for text in row[13:])
+    requester, sequence, card_uid = row[11:14]
+    error, intent, receipt, origin, route, warnings = (json.loads(text) if text else None for text in row[14:])
     return Job(
         job_id=job_id,
         access_method_id=method,
@@ -40,6 +40,7 @@ def to_job(row: tuple[Any, ...]) -> Job:
         requester=requester,
         sequence=sequence,
         route=tuple(route) if route is not None else None,
+        card_uid=card_uid,
     )
 
 

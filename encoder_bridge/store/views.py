@@ -6,46 +6,15 @@ The same operations serve the daemon, inside its transactions, and whoever reads
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from encoder_bridge import reports, texts
-from encoder_bridge.model import Job, Problem, iso
+from encoder_bridge import reports
+from encoder_bridge.model import Job, iso
 from encoder_bridge.store.rows import COLUMNS, to_job
 
-_SHOWN = (
-    "job_id",
-    "access_method_id",
-    "state",
-    "encoder",
-    "profile",
-    "attempt",
-    "event_id",
-    "is_reissue",
-    "requester",
-    "sequence",
-    "route",
-    "backup",
-    "created_at",
-    "state_at",
-    "expires_at",
-    "issued_at",
-    "evidence",
-    "card",
-    "error",
-    "warnings",
-    "was_erased",
-)
-_JOBS = """
-SELECT job_id, access_method_id, state, encoder, profile, attempt, event_id, is_reissue, requester, sequence, route,
-       backup, created_at, state_at, expires_at, issued_at, json_extract(receipt, '$.evidence'),
-       json_extract(coalesce(receipt, intent), '$.card'), error, warnings,
-       card_uid IS NULL AND json_extract(receipt, '$.card.uid') IS NOT NULL
-FROM job
-"""
-_TIMES = ("created_at", "state_at", "expires_at", "issued_at")
-_JSON = ("route", "backup", "card", "error", "warnings")
+_SELECT = f"SELECT {COLUMNS}, profile, backup FROM job "  # noqa: S608 - a constant
 _ATTEMPTS = """
 SELECT attempt, at, what, encoder, card, detail, requester, operator FROM attempt WHERE job_id = ? ORDER BY attempt_id
 """
@@ -83,8 +52,8 @@ class Views:
         return standing
 
     def _read(self, where: str, *parameters: object) -> list[JobView]:
-        rows = self._execute(_JOBS + where, parameters).fetchall()
-        return [_job(dict(zip(_SHOWN, row, strict=True))) for row in rows]
+        rows = self._execute(_SELECT + where, parameters).fetchall()
+        return [_shown(to_job(row[:-2]), *row[-2:]) for row in rows]
 
     def _attempts(self, job_id: int) -> list[dict[str, Any]]:
         rows = self._execute(_ATTEMPTS, (job_id,)).fetchall()
@@ -103,19 +72,28 @@ class Views:
         ]
 
 
-def _job(row: Mapping[str, Any]) -> JobView:
-    shown = {**row, "is_reissue": bool(row["is_reissue"])}
-    for key in _TIMES:
-        shown[key] = iso(row[key]) if row[key] is not None else None
-    for key in _JSON:
-        shown[key] = json.loads(row[key]) if row[key] else None
-    was_erased = shown.pop("was_erased")
-    if shown["state"] == "issued" and was_erased:
-        shown["error"] = asdict(texts.problem("card_erased"))
-    shown["error"] = _told(shown["error"])
-    shown["warnings"] = [_told(warning) for warning in shown["warnings"] or []]
-    return shown
-
-
-def _told(problem: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    return reports.problem(Problem(**problem)).model_dump(exclude_none=True) if problem else None
+def _shown(job: Job, profile: str | None, backup: str | None) -> JobView:
+    error, card = reports.told(job), reports.card_of(job)
+    return {
+        "job_id": job.job_id,
+        "access_method_id": job.access_method_id,
+        "state": job.state.value,
+        "encoder": job.encoder,
+        "profile": profile,
+        "attempt": job.attempt,
+        "event_id": job.event_id,
+        "is_issued": job.is_issued,
+        "is_reissue": job.is_reissue,
+        "requester": job.requester,
+        "sequence": job.sequence,
+        "route": None if job.route is None else [*job.route],
+        "backup": json.loads(backup) if backup else None,
+        "created_at": iso(job.created_at),
+        "state_at": iso(job.state_at),
+        "expires_at": iso(job.expires_at),
+        "issued_at": None if job.issued_at is None else iso(job.issued_at),
+        "evidence": job.receipt.evidence.value if job.receipt else None,
+        "card": asdict(card) if card else None,
+        "error": error.model_dump(exclude_none=True) if error else None,
+        "warnings": [reports.problem(warning).model_dump(exclude_none=True) for warning in job.warnings],
+    }

@@ -318,6 +318,15 @@ def test_encode_ends_with_1_where_no_card_was_issued(running: Running) -> None:
     assert done.stdout.splitlines()[-1].endswith("look at the booking again and call IT.")
 
 
+def test_encode_ends_with_1_where_the_card_of_a_known_trigger_was_erased(running: Running) -> None:
+    receipt = '{"evidence": "read_back", "card": {"technology": "x", "uid": "04a1"}, "note": {}}'
+    insert(running.connection, job(1, State.ISSUED, "am_1"), encoder="desk-1", receipt=receipt)
+    running.intake.answers["trigger"] = wire.Response(status="duplicate", access_method_id="am_1", state="issued")
+    done = run(running, "encode", "--access-method", "am_1")
+    assert done.exit_code == 1
+    assert done.stdout.splitlines()[-1].endswith(f"read back and compared. {texts.clerk('card_erased')}")
+
+
 def test_encode_answers_programs_with_the_answer_and_the_job(running: Running) -> None:
     running.intake.answers["trigger"] = issue(running)
     done = run(running, "encode", "--json")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ import pytest
 
 from encoder_bridge.driver import Card, Evidence, Intent, Receipt
 from encoder_bridge.model import Problem, State, iso
+from encoder_bridge.reports import job_state
 from encoder_bridge.store.cards import Erasure
+from encoder_bridge.store.views import Views
 
 from .desk import CARD, DAY, OTHER_CARD, RULES, START, Desk, credential
 
@@ -175,13 +178,49 @@ def states(desk: Desk) -> list[str]:
     return [state for (state,) in desk.connection.execute("SELECT state FROM erasure ORDER BY erasure_id").fetchall()]
 
 
-def test_a_job_whose_card_was_erased_is_not_issued_any_more(desk: Desk) -> None:
-    made(desk)
-    assert desk.request("job")["is_issued"] is True
+def test_a_job_whose_card_was_erased_is_not_issued_any_more_for_anybody_who_asks(desk: Desk) -> None:
+    desk.need(event_id="need")
+    desk.issue(desk.begin())
+    for issued in everything_told(desk):
+        assert (issued["state"], issued["is_issued"], issued.get("error")) == ("issued", True, None)
+    desk.forget_outbox()
+    desk.store.take_news()
     erase(desk)
-    answer = desk.request("job")
-    assert (answer["status"], answer["state"], answer["is_issued"]) == ("job", "issued", False)
-    assert answer["error"]["type"] == "card_erased"
+    (retained,) = desk.outbox("state")
+    news = desk.store.take_news()
+    assert news is not None
+    for erased in [retained, json.loads(job_state(news.jobs["m1"]).body), *everything_told(desk)]:
+        assert (erased["state"], erased["is_issued"], erased["error"]["type"]) == ("issued", False, "card_erased")
+
+
+def everything_told(desk: Desk) -> list[dict[str, Any]]:
+    """What a repeated trigger, a question and `jobs show` are answered."""
+    duplicate = desk.need(event_id="need")
+    assert duplicate.status == "duplicate"
+    (shown,) = Views(desk.connection.execute).jobs_of("m1")
+    return [json.loads(duplicate.model_dump_json(exclude_none=True)), desk.request("job"), shown]
+
+
+def test_a_card_that_comes_to_light_later_does_not_issue_a_job_again_whose_card_was_erased(desk: Desk) -> None:
+    desk.need()
+    job = desk.begin()
+    desk.issue(job)
+    erase(desk)
+    assert not desk.issue(job, OTHER_CARD)
+    assert desk.request("job")["error"]["type"] == "card_erased"
+    assert whose(desk, OTHER_CARD) == "m1"
+
+
+def test_a_card_that_is_erased_after_another_took_its_place_leaves_that_one_issued(desk: Desk) -> None:
+    desk.need(at=START)
+    desk.issue(desk.begin())
+    desk.now += 1
+    desk.need(at=desk.now)
+    desk.issue(desk.begin(card=OTHER_CARD))
+    desk.forget_outbox()
+    erase(desk, CARD)
+    assert desk.outbox("state") == []
+    assert desk.request("job")["is_issued"] is True
 
 
 def test_the_job_of_another_card_is_issued_all_the_same(desk: Desk) -> None:
