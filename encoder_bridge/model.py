@@ -122,8 +122,8 @@ class Job:
     @property
     def was_erased(self) -> bool:
         """Whether the card it was issued with carries it no more."""
-        card = self.receipt.card if self.receipt else None
-        return self.state is State.ISSUED and card is not None and card.uid is not None and card.uid != self.card_uid
+        issued_on = uid_of(self.receipt)
+        return self.state is State.ISSUED and issued_on is not None and issued_on != self.card_uid
 
     @property
     def is_issued(self) -> bool:
@@ -142,6 +142,11 @@ class Assignment:
     def resumes(self) -> bool:
         """Whether an earlier attempt may have changed a card."""
         return self.job.intent is not None
+
+
+def uid_of(told: Intent | Receipt | None) -> str | None:
+    """The number of the card that a driver named, where it named one that has a number."""
+    return told.card.uid if told and told.card else None
 
 
 def to_ms(moment: datetime) -> int:

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from encoder_bridge import reports, texts, wire
 from encoder_bridge.driver import Intent, Receipt
-from encoder_bridge.model import OPEN, Job, Problem, State, iso, to_ms
+from encoder_bridge.model import OPEN, Job, Problem, State, iso, to_ms, uid_of
 from encoder_bridge.store.ledger import Ledger
 from encoder_bridge.store.rows import to_intent, to_json
 
@@ -77,9 +77,8 @@ class Cards:
 
     def came_late(self, job: Job, receipt: Receipt, now: int) -> None:
         """A card carries a credential although its job ended without one, or with another: the world is told."""
-        uid = receipt.card.uid if receipt.card else None
-        told = job.receipt.card.uid if job.receipt and job.receipt.card else None
-        if job.state in OPEN or (job.state is State.ISSUED and told == uid):
+        uid = uid_of(receipt)
+        if job.state in OPEN or (job.state is State.ISSUED and uid_of(job.receipt) == uid):
             return
         self._execute(
             "UPDATE job SET card_uid = ifnull(card_uid, ?) WHERE job_id = ?",
@@ -120,7 +119,7 @@ class Cards:
     ) -> Erasure | Problem:
         """Put on disk that a card is about to be blanked, or say why it must not be."""
         known = resumes.erasure_id if resumes else None
-        uid = intent.card.uid if intent.card else None
+        uid = uid_of(intent)
         if uid is not None and self._execute(_TO_BE_LOOKED_AT, (None, uid, known)).fetchone():
             return texts.problem("card_in_use")
         if resumes:

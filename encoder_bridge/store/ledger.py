@@ -11,7 +11,7 @@ from typing import Any
 from encoder_bridge import reports, texts, wire
 from encoder_bridge.commits import Connection
 from encoder_bridge.driver import Card
-from encoder_bridge.model import MOVES, OPEN, IllegalMove, Job, Problem, State
+from encoder_bridge.model import MOVES, OPEN, IllegalMove, Job, Problem, State, uid_of
 from encoder_bridge.reports import Outgoing, ReplyAddress
 from encoder_bridge.routing import Route
 from encoder_bridge.sealing import Seal
@@ -151,8 +151,7 @@ class Ledger:
             (to, now, to_json(error), None if ended else 1, job.job_id),
         )
         if job.state is State.UNSURE and to is State.FAILED:  # wherever it is, it may carry the credential
-            uid = job.intent.card.uid if job.intent and job.intent.card else None
-            self.execute("UPDATE job SET card_uid = ? WHERE job_id = ?", (uid, job.job_id))
+            self.execute("UPDATE job SET card_uid = ? WHERE job_id = ?", (uid_of(job.intent), job.job_id))
         if ended:
             if self._open is not None:
                 self._open -= 1
@@ -175,10 +174,10 @@ class Ledger:
         """End a job that is not wanted any more; where a card may carry it, say which one to destroy."""
         if job.state is not State.UNSURE:
             return self.move(job, State.CANCELLED, now, error=problem)
-        card = job.intent.card if job.intent else None
-        which = f"Card {card.uid}" if card and card.uid else "The card that was used last"
+        uid = uid_of(job.intent)
+        which = f"Card {uid}" if uid else "The card that was used last"
         message = f"{problem.message} {which} may carry it all the same: destroy that card."
-        values = {**problem.values, "destroy": card.uid if card and card.uid else ""}
+        values = {**problem.values, "destroy": uid or ""}
         return self.move(job, State.FAILED, now, error=Problem(type=problem.type, message=message, values=values))
 
     def restate(self, job: Job, problem: Problem | None) -> None:

@@ -7,7 +7,7 @@ import hmac
 from collections.abc import Callable
 
 from encoder_bridge import reports, texts, wire
-from encoder_bridge.model import NOT_BEGUN, Job, Problem, State
+from encoder_bridge.model import NOT_BEGUN, Job, Problem, State, uid_of
 from encoder_bridge.reports import ReplyAddress
 from encoder_bridge.store.ledger import Ledger
 from encoder_bridge.store.opening import Opening
@@ -127,8 +127,7 @@ class Requests:
                 if isinstance(again, Problem):
                     return again
             self._note(job, f"card_{request.card}", request, requester, now)
-            card = job.intent.card if job.intent else None
-            problem = texts.problem(f"card_{request.card}", card=card.uid if card else None)
+            problem = texts.problem(f"card_{request.card}", card=uid_of(job.intent))
             ended = self._ledger.move(job, State.FAILED, now, error=problem)
             if request.card == "destroyed":
                 self._execute("UPDATE job SET card_uid = NULL WHERE job_id = ?", (job.job_id,))

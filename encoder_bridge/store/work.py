@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from encoder_bridge import texts
 from encoder_bridge.driver import Intent, Receipt
-from encoder_bridge.model import BEGUN, Job, Problem, State, to_ms
+from encoder_bridge.model import BEGUN, Job, Problem, State, to_ms, uid_of
 from encoder_bridge.store.cards import Cards
 from encoder_bridge.store.ledger import Ledger
 from encoder_bridge.store.pace import Pace
@@ -56,7 +56,7 @@ class Work:
             if current.state is State.UNSURE:  # what was begun in time is not finished after it
                 self._ledger.give_up(current, texts.problem("validity_past"), now)
             return Verdict.OFF
-        uid = intent.card.uid if intent.card else None
+        uid = uid_of(intent)
         if current.state is not State.WRITING and uid is not None and self._cards.is_in_use(uid, job, now):
             return Verdict.CARD_IN_USE
         if current.state is State.WAITING_FOR_CARD and self._ledger.sequences.is_overtaken(job.job_id):
@@ -94,7 +94,7 @@ class Work:
             (
                 to_json(receipt),
                 now,
-                receipt.card.uid if receipt.card else None,
+                uid_of(receipt),
                 json.dumps([asdict(warning) for warning in (*current.warnings, *warnings)]),
                 job.job_id,
             ),
