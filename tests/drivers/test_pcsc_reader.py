@@ -148,6 +148,10 @@ def test_a_card_that_breaks_off_in_a_work_is_gone_when_the_work_has_ended(stack:
             with pytest.raises(NoAnswer):
                 async with reader.hold() as held:
                     await held.run(write)
+            coming = asyncio.ensure_future(reader.present())
+            await asyncio.sleep(0)
+            assert not coming.done()
+            coming.cancel()
             await reader.absent()
             await lay(slot, card)
             return await uid_of(reader)
