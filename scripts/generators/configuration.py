@@ -124,7 +124,8 @@ def _kind(key: str, about: dict[str, Any]) -> str:
     if about.get("format") == "path":
         return "path"
     if about["type"] == "object":
-        return "table of paths, each under a name"
+        what = "paths" if about["additionalProperties"].get("format") == "path" else "tables"
+        return f"table of {what}, each under a name"
     if about["type"] == "array":
         return "list of texts"
     kind = {"boolean": "`true` or `false`", "integer": "whole number", "number": "number", "string": "text"}[
