@@ -120,6 +120,11 @@ class Job:
     """Of the card that carries it or may carry it; None: none does, or its card has no number."""
 
     @property
+    def reason(self) -> str | None:
+        """The type of `error`."""
+        return self.error.type if self.error else None
+
+    @property
     def was_erased(self) -> bool:
         """Whether the card it was issued with carries it no more."""
         issued_on = uid_of(self.receipt)

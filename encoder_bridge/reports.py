@@ -73,8 +73,8 @@ def event(job: Job, *, store_id: str, now: int) -> Outgoing:
         event_type, description = _REISSUED
     receipt = job.receipt
     name = f"{job.job_id}/{job.attempt}/{job.state}"
-    if job.state is State.HELD and job.error:
-        name += f"/{job.error.type}"
+    if job.state is State.HELD and job.reason:
+        name += f"/{job.reason}"
     body = wire.Report(
         event_id=str(uuid.uuid5(uuid.UUID(store_id), name)),
         event_type=event_type,

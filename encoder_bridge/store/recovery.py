@@ -55,16 +55,15 @@ class Recovery:
             has_route = self._opening.route_again(job)
             if not has_route and job.state is State.QUEUED:
                 self._ledger.move(job, State.HELD, now, error=texts.problem("no_route"))
-            elif has_route and job.state is State.HELD and job.error and job.error.type == "no_route":
+            elif has_route and job.state is State.HELD and job.reason == "no_route":
                 self._ledger.move(job, State.QUEUED, now)
 
     def _let_go(self, job: Job, now: int) -> None:
         """Let a held job go on, or say what else it lacks, if it lacks no more what it was held for."""
         profile = self._ledger.rules.default_profile
         self._execute("UPDATE job SET profile = ifnull(profile, ?) WHERE job_id = ?", (profile, job.job_id))
-        reason = job.error.type if job.error else None
-        has_profile = reason == "profile_missing" and profile is not None
-        has_contents = reason == "contents_missing" and self._ledger.sealed.opens(job.job_id)
+        has_profile = job.reason == "profile_missing" and profile is not None
+        has_contents = job.reason == "contents_missing" and self._ledger.sealed.opens(job.job_id)
         if not has_profile and not has_contents:
             return
         if job.encoder is not None or self._opening.route_again(job):

@@ -56,7 +56,7 @@ class Requests:
                 return job
             if not self._has_profile(job):
                 return texts.problem("profile_missing")
-            if job.error is None or job.error.type != "confirmation_required":
+            if job.reason != "confirmation_required":
                 return job.error or job
             self._note(job, "confirmed", request, requester, now)
             if job.encoder is None and not self._opening.route_again(job):
@@ -104,7 +104,7 @@ class Requests:
             if job.state is State.UNSURE and job.encoder != request.encoder:
                 self._ledger.news.withdrawn.add((job.job_id, job.attempt))  # nobody looks at a card at two encoders
             is_elsewhere = job.state is State.WAITING_FOR_CARD and job.encoder != request.encoder
-            waits_for_this = job.state is State.HELD and job.error is not None and job.error.type == "no_route"
+            waits_for_this = job.state is State.HELD and job.reason == "no_route"
             if is_elsewhere or waits_for_this:
                 return self._ledger.move(job, State.QUEUED, now)
             return self._ledger.job(job.job_id)

@@ -38,7 +38,7 @@ class Waiting:
         """
         for job in self._ledger.jobs("WHERE open AND state = 'queued'"):
             mine = {job.encoder} if job.encoder else set(job.route or self._ledger.rules.encoders)
-            says_so = job.error is not None and job.error.type == "encoder_offline"
+            says_so = job.reason == "encoder_offline"
             if job.encoder is None and mine <= dead and self._hand_over(job, now):
                 continue
             if mine <= offline and not says_so:
