@@ -124,7 +124,8 @@ def _kind(key: str, about: dict[str, Any]) -> str:
     if about.get("format") == "path":
         return "path"
     if about["type"] == "object":
-        what = "paths" if about["additionalProperties"].get("format") == "path" else "tables"
+        (below,) = about["patternProperties"].values()
+        what = "paths" if below.get("format") == "path" else "tables"
         return f"table of {what}, each under a name"
     if about["type"] == "array":
         return "list of texts"
