@@ -63,6 +63,11 @@ def worth_an_event(state: State) -> bool:
     return state in _EVENT_TYPES
 
 
+def event_id(store_id: str, name: str) -> str:
+    """The id under which a store tells of what has this name: always the same, and no other store's."""
+    return str(uuid.uuid5(uuid.UUID(store_id), name))
+
+
 def event(job: Job, *, store_id: str, now: int) -> Outgoing:
     """The event that tells of the job's present state.
 
@@ -76,7 +81,7 @@ def event(job: Job, *, store_id: str, now: int) -> Outgoing:
     if job.state is State.HELD and job.reason:
         name += f"/{job.reason}"
     body = wire.Report(
-        event_id=str(uuid.uuid5(uuid.UUID(store_id), name)),
+        event_id=event_id(store_id, name),
         event_type=event_type,
         event_description=description,
         access_method_id=job.access_method_id,
@@ -102,18 +107,19 @@ def event(job: Job, *, store_id: str, now: int) -> Outgoing:
 
 def card_event(
     event_type: CardEventType,
-    event_id: str,
-    now: int,
     *,
+    store_id: str,
+    name: str,
+    now: int,
     encoder: str,
     card: Card | None,
     access_method_id: str | None,
     receipt: Receipt | None,
     error: Problem | None,
 ) -> Outgoing:
-    """The event that tells of a card what no job's event tells."""
+    """The event that tells of a card what no job's event tells; the same `name` is the same event."""
     body = wire.CardReport(
-        event_id=event_id,
+        event_id=event_id(store_id, name),
         event_type=event_type,
         event_description=CARD_EVENTS[event_type],
         created_at=iso(now),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import uuid
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -84,11 +83,11 @@ class Cards:
             "UPDATE job SET card_uid = ifnull(card_uid, ?) WHERE job_id = ?",
             (uid, job.job_id),
         )
-        event_id = uuid.uuid5(uuid.UUID(self._ledger.store_id), f"late/{job.job_id}/{uid}/{now}")
         report = reports.card_event(
             reports.CARD_NOT_WANTED,
-            str(event_id),
-            now,
+            store_id=self._ledger.store_id,
+            name=f"late/{job.job_id}/{uid}/{now}",
+            now=now,
             encoder=job.encoder or "",
             card=receipt.card,
             access_method_id=job.access_method_id,
@@ -187,12 +186,12 @@ class Cards:
             self._execute("UPDATE job SET card_uid = NULL WHERE card_uid = ?", (uid,))
             for job in issued:
                 self._ledger.tell_again(job, now)
-        event_id = uuid.uuid5(uuid.UUID(self._ledger.store_id), f"erasure/{erasure_id}/{state}/{now}")
         card = (receipt.card if receipt else None) or to_intent(json.loads(intent)).card
         report = reports.card_event(
             reports.CARD_ERASED if receipt else reports.CARD_UNSURE,
-            str(event_id),
-            now,
+            store_id=self._ledger.store_id,
+            name=f"erasure/{erasure_id}/{state}/{now}",
+            now=now,
             encoder=encoder,
             card=card,
             access_method_id=method,
