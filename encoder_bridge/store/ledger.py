@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -71,7 +73,7 @@ class Ledger:
         self.sealed = Sealed(self.execute, seal)
         self.sequences = Sequences(self.execute, rules.sequence_window)
         meta = dict(self.execute("SELECT name, value FROM meta").fetchall())
-        self.digest_key = bytes.fromhex(meta["digest_key"])
+        self._digest_key = bytes.fromhex(meta["digest_key"])
         self.store_id: str = meta["store_id"]
         self.operator: str | None = meta.get("operator")
         """Who is at the desk."""
@@ -81,6 +83,10 @@ class Ledger:
         """What happened since the last call; None if nothing."""
         news, self.news = self.news, News()
         return news if news.queue or news.outbox or news.withdrawn or news.jobs else None
+
+    def digest(self, meaning: str) -> bytes:
+        """What tells one message from another, keyed, so that nothing can be learnt from it about what is gone."""
+        return hmac.digest(self._digest_key, meaning.encode(), hashlib.sha256)
 
     def jobs(self, where: str, parameters: tuple[Any, ...] = ()) -> list[Job]:
         """The jobs that a WHERE clause, a constant of this package, finds."""

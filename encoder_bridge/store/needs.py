@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import json
 from dataclasses import dataclass
@@ -254,13 +253,9 @@ class Needs:
         return Answer(status="duplicate", job=jobs[0] if jobs else None)
 
     def _digest(self, trigger: wire.Trigger) -> bytes:
-        """What was meant, whichever way it came.
-
-        Keyed, so that nothing can be learnt from it about contents that are gone.
-        """
+        """What was meant, whichever way it came."""
         meaning = trigger.model_dump(
             include={"event_type", "access_method_id", "occurred_at", "encoder", "credential"},
             exclude_none=True,
         )
-        text = json.dumps(meaning, sort_keys=True, default=str)
-        return hmac.digest(self._ledger.digest_key, text.encode(), hashlib.sha256)
+        return self._ledger.digest(json.dumps(meaning, sort_keys=True, default=str))

@@ -131,6 +131,13 @@ class Opening:
             )
         return found is not None
 
+    def let_go(self, job: Job, now: int) -> Job:
+        """Queue a held job that lacks no more what it was held for, or hold it for the want of a route."""
+        if job.encoder is not None or self.route_again(job):
+            return self._ledger.move(job, State.QUEUED, now)
+        self._ledger.restate(job, texts.problem("no_route"))
+        return self._ledger.job(job.job_id)
+
     def route(self, trigger: wire.Trigger, requester: str | None) -> Route | None:
         """Who makes this card: `Route` without encoders for anybody, None where no rule says so."""
         if trigger.encoder:

@@ -64,9 +64,5 @@ class Recovery:
         self._execute("UPDATE job SET profile = ifnull(profile, ?) WHERE job_id = ?", (profile, job.job_id))
         has_profile = job.reason == "profile_missing" and profile is not None
         has_contents = job.reason == "contents_missing" and self._ledger.sealed.opens(job.job_id)
-        if not has_profile and not has_contents:
-            return
-        if job.encoder is not None or self._opening.route_again(job):
-            self._ledger.move(job, State.QUEUED, now)
-        else:
-            self._ledger.restate(job, texts.problem("no_route"))
+        if has_profile or has_contents:
+            self._opening.let_go(job, now)

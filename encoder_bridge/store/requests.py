@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from collections.abc import Callable
 
@@ -59,10 +58,7 @@ class Requests:
             if job.reason != "confirmation_required":
                 return job.error or job
             self._note(job, "confirmed", request, requester, now)
-            if job.encoder is None and not self._opening.route_again(job):
-                self._ledger.restate(job, texts.problem("no_route"))
-                return self._ledger.job(job.job_id)
-            return self._ledger.move(job, State.QUEUED, now)
+            return self._opening.let_go(job, now)
 
         return self._once("confirm", request, reply, now, confirm)
 
@@ -185,7 +181,7 @@ class Requests:
     def _digest(self, verb: str, request: wire.Asking) -> bytes:
         """What was meant, so that the same id for something else is noticed."""
         meaning = request.model_dump_json(exclude={"reply_to", "expires_at", "operator"})
-        return hmac.digest(self._ledger.digest_key, f"{verb} {meaning}".encode(), hashlib.sha256)
+        return self._ledger.digest(f"{verb} {meaning}")
 
     def answer(self, verb: str, response: wire.Response, reply: ReplyAddress, now: int) -> wire.Response:
         """Send an answer that somebody else found."""
