@@ -37,6 +37,11 @@ class Counter(Link):
         self._field: Tear | None = None
         self._moved: asyncio.Event = asyncio.Event()
 
+    @property
+    def is_torn(self) -> bool:
+        """Whether the card that was laid last has broken off."""
+        return self._field is not None and self._field.is_torn
+
     def lay(self, card: VirtualCard) -> None:
         self.card = card
         self._field = Tear(card, *(self.tears.pop(0) if self.tears else ()))
