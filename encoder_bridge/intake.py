@@ -141,16 +141,14 @@ class Intake:
                 "message_rejected", verb=verb, error_type=problem.error_type, sentence=str(problem), reason=reason
             )
             problem.message_id = problem.message_id or wire.id_of(body)
-            reply = self._plain(self._reply(envelope.reply, None))
-            return await self._commits(self._store.needs.reject, verb, problem, body, reply, now)
+            return await self._reject(envelope, verb, problem, body, now)
         except StoreError:
             raise
         except Exception:  # noqa: BLE001
             # A message must not be able to stop the desk: it would be delivered again at every start.
             self._log.exception("message_broke", verb=verb)
             broken = MalformedMessage("internal_error", texts.log("internal_error"), message_id=wire.id_of(body))
-            reply = self._plain(self._reply(envelope.reply, None))
-            return await self._commits(self._store.needs.reject, verb, broken, b"", reply, now)
+            return await self._reject(envelope, verb, broken, b"", now)
 
     async def close(self) -> None:
         """Withdraw the errands of those who are elsewhere."""
@@ -262,11 +260,13 @@ class Intake:
             return
         raise MalformedMessage(error_type, sentence, message_id=wire.id_of(body))
 
-    @staticmethod
-    def _plain(reply: ReplyAddress | None) -> ReplyAddress | None:
+    async def _reject(
+        self, envelope: Envelope, verb: str, problem: MalformedMessage, kept: bytes, now: int
+    ) -> wire.Response:
+        reply = self._reply(envelope.reply, None)
         if reply and len(reply.correlation or b"") > _MAX_CORRELATION_BYTES:
-            return replace(reply, correlation=None)
-        return reply
+            reply = replace(reply, correlation=None)
+        return await self._commits(self._store.needs.reject, verb, problem, kept, reply, now)
 
     def _reply(self, reply: ReplyAddress | None, in_body: str | None) -> ReplyAddress | None:
         if reply is None:

@@ -81,37 +81,22 @@ def show_jobs(config: Path | None, socket: Path | None, which: str, as_json: boo
             click.echo(f"      {_attempt(attempt, zone)}")
 
 
-@jobs.command(cls=Command)
-@_which
-@config_option
-@socket_option
-@json_option
-@click.pass_context
-def cancel(ctx: click.Context, which: str, config: Path | None, socket: Path | None, as_json: bool) -> None:
-    """Take a job off; of one in doubt this says which card to destroy."""
-    ctx.exit(_say_to(which, "cancel", config, socket, as_json=as_json))
+def _add_word(verb: str, told: str) -> None:
+    """Add a command that says to a job what needs no more than its name."""
+
+    @jobs.command(verb, cls=Command, help=told)
+    @_which
+    @config_option
+    @socket_option
+    @json_option
+    @click.pass_context
+    def say(ctx: click.Context, which: str, config: Path | None, socket: Path | None, as_json: bool) -> None:
+        ctx.exit(_say_to(which, verb, config, socket, as_json=as_json))
 
 
-@jobs.command(cls=Command)
-@_which
-@config_option
-@socket_option
-@json_option
-@click.pass_context
-def confirm(ctx: click.Context, which: str, config: Path | None, socket: Path | None, as_json: bool) -> None:
-    """Let a job go that is held because a card was issued before."""
-    ctx.exit(_say_to(which, "confirm", config, socket, as_json=as_json))
-
-
-@jobs.command(cls=Command)
-@_which
-@config_option
-@socket_option
-@json_option
-@click.pass_context
-def retry(ctx: click.Context, which: str, config: Path | None, socket: Path | None, as_json: bool) -> None:
-    """Try a job again now, or once more where it ended without a card."""
-    ctx.exit(_say_to(which, "retry", config, socket, as_json=as_json))
+_add_word("cancel", "Take a job off; of one in doubt this says which card to destroy.")
+_add_word("confirm", "Let a job go that is held because a card was issued before.")
+_add_word("retry", "Try a job again now, or once more where it ended without a card.")
 
 
 @jobs.command(cls=Command)
