@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 
 from encoder_bridge_pcsc.models import Light
-from encoder_bridge_pcsc.winscard import CardMissing, Connection, Context, Ending, PcscError, Share
+from encoder_bridge_pcsc.winscard import CardMissing, Context, Ending, PcscError, Share
 
 _log = logging.getLogger("encoder_bridge_pcsc")
 
@@ -15,27 +14,24 @@ def signal(context: Context, reader: str, light: Light, *, ok: bool) -> None:
     """Blink and beep if that is possible now; a reader that will not is no error."""
     commands = light.ok if ok else light.failed
     try:
-        if not light.goes_as_apdu or not _sent(context, reader, Share.SHARED, Connection.transmit, commands):
-            _sent(context, reader, Share.DIRECT, Connection.control, commands)
+        if light.goes_as_apdu:
+            try:
+                _send(context, reader, Share.SHARED, commands)
+            except CardMissing:
+                _send(context, reader, Share.DIRECT, commands)
+        else:
+            _send(context, reader, Share.DIRECT, commands)
     except PcscError as error:
         _log.info("%s gives no signal: %s", reader, error.raw)
 
 
-def _sent(
-    context: Context,
-    reader: str,
-    share: Share,
-    send: Callable[[Connection, bytes], bytes],
-    commands: tuple[bytes, ...],
-) -> bool:
-    """Send the commands; False if a card is needed for that and none lies there."""
-    try:
-        connection = context.connect(reader, share)
-    except CardMissing:
-        return False
+def _send(context: Context, reader: str, share: Share, commands: tuple[bytes, ...]) -> None:
+    connection = context.connect(reader, share)
     try:
         for command in commands:
-            send(connection, command)
+            if share is Share.DIRECT:
+                connection.control(command)
+            else:
+                connection.transmit(command)
     finally:
         connection.disconnect(Ending.LEAVE)
-    return True

@@ -291,6 +291,7 @@ def test_whoever_waits_for_a_reader_that_is_closed_is_told(stack: PcscStack) -> 
         with pytest.raises(ReaderGone):
             await waiting
         await reader.lost()
+        await reader.signal(True)
 
     in_time(story)
 

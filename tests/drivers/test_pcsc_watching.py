@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import queue
 import threading
 from contextlib import suppress
@@ -180,7 +181,9 @@ def test_a_change_that_comes_after_the_loop_has_ended_is_nobody_s() -> None:
     watch.stop()
 
 
-def test_a_work_that_fails_after_its_caller_was_cancelled_ends_in_the_cancellation() -> None:
+def test_a_work_that_fails_after_its_caller_was_cancelled_ends_in_the_cancellation(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     has_begun, may_go_on = threading.Event(), threading.Event()
 
     def work() -> None:
@@ -203,3 +206,5 @@ def test_a_work_that_fails_after_its_caller_was_cancelled_ends_in_the_cancellati
             worker.close()
 
     asyncio.run(story())
+    gc.collect()
+    assert not caplog.records
