@@ -152,8 +152,7 @@ class PcscLink(Link):
 
     def _native(self, way: Way, frame: bytes) -> bytes:
         if way.has_session and self._selected().session is None:
-            way.begin(self._transmit)
-            self._selected().session = way
+            self._begin_session(way)
         answer = way.send(self._transmit, frame)
         if frame[:1] == b"\xa2":
             if answer not in _ACKNOWLEDGED:
@@ -245,6 +244,14 @@ class PcscLink(Link):
         if self.habits.model.is_known:
             self.habits.key_form = form
         checked(self._transmit(bytes([0xFF, 0x86, 0, 0, 5, 1, 0, block, kind, form.named[which]])))
+
+    def _begin_session(self, way: Way) -> None:
+        self._selected().session = way
+        try:
+            way.begin(self._transmit)
+        except (Refused, Unsupported):
+            self._end_session()  # a reader left halfway looks for no cards
+            raise
 
     def _end_session(self) -> None:
         if self._card is None or self._card.session is None:

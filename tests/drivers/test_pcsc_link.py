@@ -418,6 +418,19 @@ def test_a_session_is_ended_before_the_card_is_selected_anew() -> None:
     assert wire.apdus == [ENDED, "ffca000000", "ffca000000"]
 
 
+def test_a_session_that_begins_by_half_is_ended_at_once() -> None:
+    link, wire = accustomed(SESSION)
+    wire.answers = lambda apdu: (
+        UID_TOLD if apdu[1] == 0xCA else b"\x6a\x81" if apdu[3] == 0x02 else bytes.fromhex("c0030090009000")
+    )
+    link.activate()
+    with pytest.raises(Unsupported):
+        link.exchange(b"\x60")
+    assert wire.apdus[-1] == ENDED
+    link.leave()
+    assert wire.sent(ENDED) == 1
+
+
 def test_a_session_carries_every_frame_until_it_ends() -> None:
     link, wire = laid(OMNIKEY_5422, Ntag())
     link.activate()
