@@ -355,7 +355,7 @@ def test_an_unknown_reader_refuses_a_wrong_key_in_every_form(model: Model) -> No
 
 
 @pytest.mark.parametrize(
-    ("raw", "way"), [(Raw.PN532, PN532), (Raw.BARE, BARE), (Raw.SESSION, SESSION)], ids=lambda value: str(value)
+    ("raw", "way"), [(Raw.PN532, PN532), (Raw.BARE, BARE), (Raw.SESSION, SESSION)], ids=lambda value: value.name
 )
 def test_an_unknown_reader_s_way_of_native_frames_is_found_once(raw: Raw, way: object) -> None:
     habits = Habits(model=model_of("Nobody's Reader 3"))
