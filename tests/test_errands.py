@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import shutil
 import sqlite3
-import tempfile
 from collections.abc import Callable, Iterator
-from datetime import UTC
 from pathlib import Path
 from typing import Any
 
 import pytest
 from model import plastic
-from model.bridge import KINDS, START, Bridge
+from model.bridge import Bridge, running
 from model.plastic import SILENCE_S, Piece, SensingEncoder, World
+from rigs.folders import memory_folder
 
 from encoder_bridge import wire
 from encoder_bridge.driver import (
@@ -34,9 +32,7 @@ from encoder_bridge.driver import (
 )
 from encoder_bridge.model import State, iso
 from encoder_bridge.reports import ReplyAddress
-from encoder_bridge.store import Rules
 
-RULES = Rules(encoders=KINDS, default_profile="room", zone=UTC)
 SERVED_S = 2.0
 CARD_WAIT_S = 90.0
 REOPENED_S = 40.0
@@ -51,28 +47,14 @@ def world() -> World:
 
 @pytest.fixture
 def path() -> Iterator[Path]:
-    shared = Path("/dev/shm")
-    folder = Path(tempfile.mkdtemp(prefix="errands-", dir=shared if shared.is_dir() else None))
-    yield folder / "store.db"
-    shutil.rmtree(folder)
+    with memory_folder() as folder:
+        yield folder / "store.db"
 
 
 @pytest.fixture
 def bridge(world: World, path: Path) -> Iterator[Bridge]:
-    with running(world, path) as bridge:
+    with running(path, world) as bridge:
         yield bridge
-
-
-@contextlib.contextmanager
-def running(world: World, path: Path) -> Iterator[Bridge]:
-    """A bridge whose time stands still; ended in good order unless the test has done so."""
-    bridge = Bridge(path, world, RULES, now=START, watch=None)
-    bridge.rest()
-    try:
-        yield bridge
-    finally:
-        if not bridge._loop.is_closed():
-            bridge.stop()
 
 
 def need(bridge: Bridge, method: str) -> None:
@@ -310,7 +292,7 @@ def test_a_blanking_that_its_gone_device_let_go_is_told_as_that_and_leaves_nothi
     monkeypatch: pytest.MonkeyPatch, world: World, path: Path
 ) -> None:
     monkeypatch.setattr(plastic, "SensingEncoder", Letting)
-    with running(world, path) as bridge:
+    with running(path, world) as bridge:
         world.lay("left", world.blank())
         errand = erase(bridge)
         bridge.advance(1)
@@ -383,7 +365,7 @@ def test_a_blanking_whose_driver_changed_nothing_after_its_intent_leaves_no_eras
     monkeypatch: pytest.MonkeyPatch, world: World, path: Path, error: DriverError
 ) -> None:
     monkeypatch.setattr(plastic, "SensingEncoder", changes_nothing(error))
-    with running(world, path) as bridge:
+    with running(path, world) as bridge:
         piece = world.blank()
         world.lay("left", piece)
         bridge.rest()
@@ -416,7 +398,7 @@ def test_a_read_that_hangs_is_answered_and_the_device_opened_again_once_it_comes
     monkeypatch: pytest.MonkeyPatch, world: World, path: Path
 ) -> None:
     monkeypatch.setattr(plastic, "SensingEncoder", Deaf)
-    with running(world, path) as bridge:
+    with running(path, world) as bridge:
         first = world.devices["left"]
         errand = read(bridge)
         bridge.advance(CARD_WAIT_S + SILENCE_S - 0.1)
@@ -466,7 +448,7 @@ def test_a_late_receipt_that_cannot_be_stored_leaves_the_blanking_in_doubt_and_t
     monkeypatch: pytest.MonkeyPatch, world: World, path: Path
 ) -> None:
     monkeypatch.setattr(plastic, "SensingEncoder", LateAndUnsound)
-    with running(world, path) as bridge:
+    with running(path, world) as bridge:
         errand = erase(bridge)
         bridge.advance(SILENCE_S + 1)
         assert outcome(errand) == ("failed", "encoder_communication_timeout")
@@ -503,12 +485,12 @@ def test_an_errand_that_still_waits_for_its_card_is_refused_at_a_shutdown(
 def test_a_blanking_that_hangs_does_not_hold_up_a_shutdown_and_is_in_doubt_at_the_next_start(
     world: World, path: Path
 ) -> None:
-    with running(world, path) as bridge:
+    with running(path, world) as bridge:
         piece = made(bridge, world)
         world.faults["left"].append("hangs")
         erase(bridge)
         bridge.advance(0.1)
-    with running(world, path) as bridge:
+    with running(path, world) as bridge:
         assert erasures(path) == ["unsure"]
         assert told(path)[-1] == "encoder_bridge.card_unsure"
         world.lay("left", None)

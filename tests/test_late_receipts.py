@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC
 from pathlib import Path
 
 import pytest
 from model import plastic
-from model.bridge import KINDS, START, Bridge
+from model.bridge import Bridge, running
 from model.plastic import SensingEncoder, World
+from rigs.folders import memory_folder
 
 from encoder_bridge import wire
 from encoder_bridge.driver import Card, Credential, Desk, Evidence, Intent, Prompt, Receipt, Unsure, Withdrawn
 from encoder_bridge.model import State, iso
 from encoder_bridge.reports import ReplyAddress
-from encoder_bridge.store import Rules
 
-RULES = Rules(encoders=KINDS, default_profile="room", zone=UTC)
 CARD = Card(technology="test", uid="04aa")
 GOOD = Receipt(evidence=Evidence.READ_BACK, card=CARD)
 REOPENED_S = 40.0
@@ -34,21 +29,9 @@ def world() -> World:
 
 
 @pytest.fixture
-def folder() -> Iterator[Path]:
-    shared = Path("/dev/shm")
-    folder = Path(tempfile.mkdtemp(prefix="late-", dir=shared if shared.is_dir() else None))
-    yield folder
-    shutil.rmtree(folder)
-
-
-@contextmanager
-def running(world: World, folder: Path) -> Iterator[Bridge]:
-    bridge = Bridge(folder / "store.db", world, RULES, now=START, watch=None)
-    bridge.rest()
-    try:
-        yield bridge
-    finally:
-        bridge.stop()
+def path() -> Iterator[Path]:
+    with memory_folder() as folder:
+        yield folder / "store.db"
 
 
 def need(bridge: Bridge, method: str = "m1") -> None:
@@ -95,10 +78,10 @@ class Letting(SensingEncoder):
 
 
 def test_a_job_whose_driver_let_go_after_its_intent_because_the_device_went_is_back_in_the_queue(
-    monkeypatch: pytest.MonkeyPatch, world: World, folder: Path
+    monkeypatch: pytest.MonkeyPatch, world: World, path: Path
 ) -> None:
     monkeypatch.setattr(plastic, "SensingEncoder", Letting)
-    with running(world, folder) as bridge:
+    with running(path, world) as bridge:
         need(bridge)
         world.lay("left", world.blank())
         bridge.rest()
@@ -117,10 +100,10 @@ def test_a_job_whose_driver_let_go_after_its_intent_because_the_device_went_is_b
 
 
 def test_a_card_in_doubt_whose_driver_let_go_because_the_device_went_is_in_doubt_for_the_same_reason(
-    monkeypatch: pytest.MonkeyPatch, world: World, folder: Path
+    monkeypatch: pytest.MonkeyPatch, world: World, path: Path
 ) -> None:
     monkeypatch.setattr(plastic, "SensingEncoder", Letting)
-    with running(world, folder) as bridge:
+    with running(path, world) as bridge:
         world.faults["left"].append("torn")
         need(bridge)
         piece = world.blank()
@@ -154,12 +137,12 @@ class Stubborn(SensingEncoder):
 
 @pytest.mark.parametrize("is_wanted", [True, False])
 def test_a_card_that_comes_too_late_gets_the_red_light_and_any_other_the_green_one(
-    monkeypatch: pytest.MonkeyPatch, world: World, folder: Path, is_wanted: bool
+    monkeypatch: pytest.MonkeyPatch, world: World, path: Path, is_wanted: bool
 ) -> None:
     lights: list[bool] = []
     monkeypatch.setattr(plastic, "SensingEncoder", Stubborn)
     monkeypatch.setattr(Stubborn, "lights", lights, raising=False)
-    with running(world, folder) as bridge:
+    with running(path, world) as bridge:
         if is_wanted:
             world.faults["left"].append("good")
         need(bridge)
@@ -172,11 +155,11 @@ def test_a_card_that_comes_too_late_gets_the_red_light_and_any_other_the_green_o
 
 
 def test_the_person_is_told_not_to_hand_a_card_out_that_came_too_late(
-    monkeypatch: pytest.MonkeyPatch, world: World, folder: Path
+    monkeypatch: pytest.MonkeyPatch, world: World, path: Path
 ) -> None:
     monkeypatch.setattr(plastic, "SensingEncoder", Stubborn)
     monkeypatch.setattr(Stubborn, "lights", [], raising=False)
-    with running(world, folder) as bridge:
+    with running(path, world) as bridge:
         need(bridge)
         piece = world.blank()
         world.lay("left", piece)

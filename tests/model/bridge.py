@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import UTC
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -28,6 +30,7 @@ ENCODERS = {"left": True, "right": False, "attic": True}
 KINDS = {"left": "one", "right": "one", "attic": "two"}
 """Name, and the driver it is opened with."""
 HAND_OVER_S = 20.0
+RULES = Rules(encoders=KINDS, default_profile="room", zone=UTC)
 
 
 class Watch(Protocol):
@@ -157,7 +160,9 @@ class Bridge:
         return errand
 
     def stop(self) -> None:
-        """End it in good order."""
+        """End it in good order; one that has ended stays so."""
+        if self._loop.is_closed():
+            return
         self._running.cancel()
         self._loop.advance(2 * SILENCE_S)
         self._end()
@@ -178,6 +183,17 @@ class Bridge:
         assert self.commits.is_dead or not is_broken, self._running.exception()
         self._loop.close()
         self.connection.close()
+
+
+@contextlib.contextmanager
+def running(path: Path, world: World) -> Iterator[Bridge]:
+    """A bridge that rests; ended in good order unless the test has done so."""
+    bridge = Bridge(path, world, RULES, now=START, watch=None)
+    bridge.rest()
+    try:
+        yield bridge
+    finally:
+        bridge.stop()
 
 
 def _connect(path: str) -> Connection:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC
 from pathlib import Path
 
 import pytest
+from rigs.folders import memory_folder
 
 from encoder_bridge import wire
 from encoder_bridge.model import Job, State, iso
@@ -42,10 +41,14 @@ def world() -> World:
 
 
 @pytest.fixture
-def desk(world: World) -> Iterator[Desk]:
+def path() -> Iterator[Path]:
+    with memory_folder() as folder:
+        yield folder / "store.db"
+
+
+@pytest.fixture
+def desk(world: World, path: Path) -> Iterator[Desk]:
     """Starts a process with these rules; the next one goes on where the one before was killed."""
-    shared = Path("/dev/shm")
-    folder = Path(tempfile.mkdtemp(prefix="model-", dir=shared if shared.is_dir() else None))
     bridges: list[Bridge] = []
 
     def start(rules: Rules) -> Bridge:
@@ -53,13 +56,12 @@ def desk(world: World) -> Iterator[Desk]:
         for before in bridges[-1:]:
             now = before.clock()
             before.kill()
-        bridges.append(Bridge(folder / "store.db", world, rules, now=now, watch=None))
+        bridges.append(Bridge(path, world, rules, now=now, watch=None))
         bridges[-1].rest()
         return bridges[-1]
 
     yield start
     bridges[-1].kill()
-    shutil.rmtree(folder)
 
 
 def need(bridge: Bridge, method: str, entrance: str = "garage", **fields: object) -> wire.Response:

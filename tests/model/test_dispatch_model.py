@@ -7,14 +7,11 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC
-from pathlib import Path
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, note, settings
@@ -27,6 +24,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from rigs.folders import memory_folder
 
 from encoder_bridge import wire
 from encoder_bridge.driver import Credential
@@ -96,8 +94,8 @@ drafts = st.builds(
 class Days(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        shared = Path("/dev/shm")
-        self.folder = Path(tempfile.mkdtemp(prefix="model-", dir=shared if shared.is_dir() else None))
+        self.folders = ExitStack()
+        self.folder = self.folders.enter_context(memory_folder())
         self.world = World(writes=self.writes, blanks=self.blanks)
         self.truth = Truth()
         self.numbers = Numbers()
@@ -625,7 +623,7 @@ class Days(RuleBasedStateMachine):
                 self.all_ends_well()
                 self.bridge.kill()
         finally:
-            shutil.rmtree(self.folder)
+            self.folders.close()
 
     def all_ends_well(self) -> None:
         """With patient people and sound devices nothing stays open but what waits for a word."""

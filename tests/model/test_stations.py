@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
-from datetime import UTC
 from functools import partial
-from pathlib import Path
 
 import pytest
+from rigs.folders import memory_folder
 
 from encoder_bridge import wire
 from encoder_bridge.model import State, iso
 from encoder_bridge.reports import ReplyAddress
-from encoder_bridge.store import Rules
 
-from .bridge import KINDS, START, Bridge
+from .bridge import START, Bridge, running
 from .plastic import CARD_CHANGED, NO_CARD_CHANGED, World
 
 SETTLED_S = 120
-RULES = Rules(encoders=KINDS, default_profile="room", zone=UTC)
 
 
 @pytest.fixture
@@ -32,12 +27,8 @@ def world() -> World:
 
 @pytest.fixture
 def bridge(world: World) -> Iterator[Bridge]:
-    shared = Path("/dev/shm")
-    folder = Path(tempfile.mkdtemp(prefix="model-", dir=shared if shared.is_dir() else None))
-    bridge = Bridge(folder / "store.db", world, RULES, now=START, watch=None)
-    yield bridge
-    bridge.stop()
-    shutil.rmtree(folder)
+    with memory_folder() as folder, running(folder / "store.db", world) as bridge:
+        yield bridge
 
 
 def need(bridge: Bridge, number: int, **fields: object) -> Callable[[], object]:

@@ -23,7 +23,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import sqlite3
-import tempfile
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -36,14 +35,6 @@ import apsw
 SECTOR = 512
 _SUFFIXES = ("", "-wal", "-journal")
 _serial = itertools.count(1)
-
-
-@contextlib.contextmanager
-def memory_folder() -> Iterator[Path]:
-    """A fresh folder that is gone afterwards, in memory where the system has `/dev/shm`."""
-    shared = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(prefix="powercut-", dir=shared if shared.is_dir() else None) as name:
-        yield Path(name)
 
 
 # What was done, in order. `inode` tells apart files that had the same name one after the other.

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from .folders import memory_folder
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -19,7 +21,7 @@ else:
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    with powercut.memory_folder() as path:
+    with memory_folder() as path:
         yield path
 
 

@@ -12,6 +12,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from rigs.folders import memory_folder
 
 from encoder_bridge.driver import Card, Intent
 from encoder_bridge.model import State, to_ms
@@ -186,7 +187,7 @@ def test_the_log_of_that_time_says_of_nobody_who_asked(desk: Desk) -> None:
 
 @pytest.mark.skipif(powercut is None, reason="apsw is not installed: no power cuts can be played")
 def test_a_power_cut_in_the_middle_of_the_migration_loses_nothing() -> None:
-    with powercut.memory_folder() as folder:
+    with memory_folder() as folder:
         path = folder / "store.db"
         version_1.write(path)
         before = rows(path)

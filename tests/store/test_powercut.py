@@ -15,6 +15,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import pytest
+from rigs.folders import memory_folder
 
 from encoder_bridge import reports, wire
 from encoder_bridge.commits import Commits, Connection
@@ -57,7 +58,7 @@ Contents = dict[str, list[tuple[Any, ...]]]
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    with powercut.memory_folder() as path:
+    with memory_folder() as path:
         yield path
 
 

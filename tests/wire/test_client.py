@@ -18,11 +18,11 @@ from rigs.tap import Tap
 from encoder_bridge import mqtt
 from encoder_bridge.app import bridge
 from encoder_bridge.broker import AckClient
-from encoder_bridge.broker import Broker as Address
 from encoder_bridge.config import load
 from encoder_bridge.intake import Envelope, Intake
 
 from . import clients
+from .addresses import address
 from .conftest import run_or_skip
 from .front_desk import FrontDesk, InProcess, need
 
@@ -114,18 +114,7 @@ def test_acknowledgements_go_out_in_the_order_of_arrival(
 def test_nothing_is_acknowledged_on_a_connection_that_is_gone() -> None:
     async def scenario(broker: Broker) -> int:
         acknowledged = 0
-        settings = Address(
-            host=broker.host,
-            port=broker.port,
-            protocol="5",
-            client_id="careful",
-            password=lambda: None,
-            keepalive_s=10,
-            session_expiry_s=60,
-            receive_maximum=8,
-            will_delay_s=0,
-        )
-        client = AckClient(settings, aiomqtt.Will("gone", b""), on_refusal=print)
+        client = AckClient(address("careful", broker.host, broker.port), aiomqtt.Will("gone", b""), on_refusal=print)
         send = client._client.ack
 
         def count(mid: int, qos: int) -> Any:
@@ -155,18 +144,7 @@ def test_nothing_is_acknowledged_on_a_connection_that_is_gone() -> None:
 
 def test_a_topic_on_which_the_client_breaks_is_not_quoted_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     async def scenario() -> None:
-        settings = Address(
-            host="127.0.0.1",
-            port=1,
-            protocol="5",
-            client_id="discreet",
-            password=lambda: None,
-            keepalive_s=10,
-            session_expiry_s=60,
-            receive_maximum=8,
-            will_delay_s=0,
-        )
-        client = AckClient(settings, aiomqtt.Will("gone", b""), on_refusal=print)
+        client = AckClient(address("discreet"), aiomqtt.Will("gone", b""), on_refusal=print)
         message = MQTTMessage(mid=1, topic=b"rooms/Miss Marple/#")
         with pytest.raises(ValueError, match="Invalid topic"):
             client._client._handle_on_message(message)

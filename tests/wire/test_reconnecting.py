@@ -11,22 +11,13 @@ import pytest
 
 from encoder_bridge import mqtt
 from encoder_bridge.board import Board
-from encoder_bridge.broker import Broker as Address
 from encoder_bridge.telling import Teller
 from encoder_bridge.topics import Topics
 from encoder_bridge.wire import Info
 
-ADDRESS = Address(
-    host="127.0.0.1",
-    port=1,
-    protocol="5",
-    client_id="alone",
-    password=lambda: None,
-    keepalive_s=10,
-    session_expiry_s=60,
-    receive_maximum=8,
-    will_delay_s=0,
-)
+from .addresses import address
+
+ADDRESS = address()
 INFO = Info(
     version="1",
     driver_port="1.0",

@@ -12,7 +12,6 @@ from rigs.tap import Tap
 from store.desk import RULES
 
 from encoder_bridge.board import Board
-from encoder_bridge.broker import Broker as Address
 from encoder_bridge.commits import Commits
 from encoder_bridge.local import LocalReporter
 from encoder_bridge.reports import Outgoing, ReplyAddress
@@ -23,6 +22,7 @@ from encoder_bridge.telling import Teller
 from encoder_bridge.topics import Topics
 from encoder_bridge.wire import Trigger
 
+from .addresses import address
 from .front_desk import FrontDesk, InProcess, need
 
 
@@ -65,18 +65,7 @@ def test_where_nobody_is_connected_a_stop_does_not_wait(tmp_path: Path) -> None:
     async def scenario() -> None:
         hearers: list[Callable[[News], None]] = []
         async with open_commits(tmp_path / "jobs.sqlite", hearers) as (store, commits):
-            address = Address(
-                host="127.0.0.1",
-                port=1,
-                protocol="5",
-                client_id="alone",
-                password=lambda: None,
-                keepalive_s=10,
-                session_expiry_s=60,
-                receive_maximum=8,
-                will_delay_s=0,
-            )
-            teller = Teller(address, Topics("base/site/desk"), commits=commits, store=store, board=Board())
+            teller = Teller(address(), Topics("base/site/desk"), commits=commits, store=store, board=Board())
             hearers.append(teller.hear)
             await take(store, commits, 1)
             await asyncio.wait_for(teller.drain(), 5)
