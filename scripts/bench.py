@@ -1,6 +1,6 @@
 """Measure the bridge against what it stands on; prints one table, ratios from one run on one machine.
 
-scripts/bench [--quick] [--only latency|ingest|idle]
+scripts/bench [--quick] [--only latency|ingest|idle|cards]
 """
 
 from __future__ import annotations
@@ -25,10 +25,13 @@ import aiomqtt
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests/drivers"))
 from rigs.brokers import Mosquitto as DurableMosquitto
 
 from encoder_bridge.sqlite import open_store
+from scripts.bench_cards import figures
 
 ROOT = "encoder-bridge/bench/desk"
 DAEMON = "import sys; sys.modules['rich'] = None; from encoder_bridge.__main__ import main; main()"
@@ -51,7 +54,7 @@ def main() -> None:
     """Run what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a tenth of everything")
-    parser.add_argument("--only", choices=["latency", "ingest", "idle"])
+    parser.add_argument("--only", choices=["latency", "ingest", "idle", "cards"])
     parser.add_argument("--echo", help=argparse.SUPPRESS)
     parser.add_argument("--sink", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -74,6 +77,8 @@ def measure(scale: float, only: str | None) -> None:
             ingest(Path(folder) / "ingest", int(10_000 * scale), int(100_000 * scale))
         if only in {None, "idle"}:
             idle(Path(folder) / "idle", 60 * scale)
+        if only in {None, "cards"}:
+            cards(int(200 * scale))
 
 
 def row(*cells: str) -> None:
@@ -297,6 +302,21 @@ def field(pid: int, name: str, file: str = "status") -> str:
         if line.startswith(f"{name}:"):
             return line.split()[1]
     raise KeyError(name)
+
+
+# One fresh card of each technology
+
+
+def cards(count: int) -> None:
+    """The driver over a bare loop with the same APDUs, then over what the radio alone would take."""
+    for card in figures(count):
+        ours = f"{card.driver_s * 1000:.1f} ms"
+        for name, floor_s, aim in (
+            (f"{card.name}: {card.apdus} APDUs, {card.size} bytes", card.bare_s, "1.15"),
+            ("  computed radio floor, 106 kbit/s", card.air_s, "-"),
+            (f"  and {card.writes} writes of 4 ms (assumed)", card.air_s + card.writes * 0.004, "-"),
+        ):
+            row(name, ours, f"{floor_s * 1000:.1f} ms", f"{card.driver_s / floor_s:.2f}", aim)
 
 
 # Processes

@@ -1,0 +1,365 @@
+"""One fresh card of each technology: what the driver adds to a bare loop with the same APDUs, and the radio floor.
+
+The card lives in a process of its own, as plastic does, and its computing time is taken out of both; time counts from
+a card's first APDU to its last, so that neither the person nor pcscd's noticing is in it.  The bare loop meets a
+recording of what the driver was answered, each answer as late as it was then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import statistics
+import time
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any, NamedTuple
+
+from cards_bench import CONTENTS, TECHNOLOGIES, secret
+from encoder_bridge_cards.link import Activation, Family, Refused
+from virtual import pcscd, personalities
+from virtual.card import VirtualCard
+from virtual.pcscd import PcscStack
+from virtual.personalities import Reader
+from virtual.type4 import Type4
+from virtual.vpcd import Port, Slot
+
+from encoder_bridge.driver import Card, Credential, Intent, Prompt
+
+WARM_UP = 4
+"""Cards that do not count: a reader's ways are found out with the first."""
+ETU_S = 128 / 13.56e6
+"""One bit at 106 kbit/s (ISO/IEC 14443-2)."""
+BYTE_S = 9 * ETU_S
+"""With its parity bit (ISO/IEC 14443-3)."""
+TURN_S = 2 * 1172 / 13.56e6
+"""The least silence before and after an answer: two frame delay times (ISO/IEC 14443-3, 6.2.1)."""
+CRC, PCB = 2, 1
+FRAME = 64
+"""The longest frame either side takes, which is what our DESFire cards' ATS (FSCI 5) and a PN532 say."""
+WRITING = frozenset({0xC4, 0xC7, 0xCA, 0xCB, 0xCD, 0x3D, 0x54, 0x5C, 0x5F, 0xDA, 0xDF})
+"""DESFire commands that change the card."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """What is put onto which card."""
+
+    profile: Mapping[str, object]
+    make: Callable[[bytes], VirtualCard]
+    data: Mapping[str, bytes]
+
+
+def _kinds() -> dict[str, Kind]:
+    names = {
+        "NTAG213 with password": "ntag",
+        "Classic 1K, one sector": "classic",
+        "Ultralight C": "ultralight_c",
+        "DESFire EV2": "desfire ev2",
+        "DESFire EV1": "desfire ev1",
+    }
+    kinds = {
+        name: Kind(
+            profile={"format": "raw", **TECHNOLOGIES[key].table},
+            make=TECHNOLOGIES[key].make,
+            data={TECHNOLOGIES[key].place: CONTENTS},
+        )
+        for name, key in names.items()
+    }
+    uri = {"format": "ndef", "uri": "https://keys.example.com/{access_method_id}", "type4": {}}
+    return kinds | {"Forum Type 4, NDEF": Kind(profile=uri, make=Type4, data={})}
+
+
+KINDS = _kinds()
+
+
+class Step(NamedTuple):
+    """What a reader did for one card."""
+
+    asked: bytes | None
+    """The command APDU; None: the card was reset."""
+    answer: bytes
+    began: float
+    seconds: float
+    """Until the virtual card had its answer."""
+
+
+class Made(NamedTuple):
+    """One card, from its first APDU to its last, and its radio."""
+
+    steps: list[Step]
+    air_s: float
+    writes: int
+
+    @property
+    def apdus(self) -> list[bytes]:
+        return [step.asked for step in self.steps if step.asked is not None]
+
+    @property
+    def size(self) -> int:
+        return sum(len(step.asked) + len(step.answer) for step in self.steps if step.asked is not None)
+
+    @property
+    def seconds(self) -> float:
+        """Without what the virtual card took for itself."""
+        first, last = self.steps[0], self.steps[-1]
+        return last.began + last.seconds - first.began - sum(step.seconds for step in self.steps)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """The median card of one technology."""
+
+    name: str
+    apdus: int
+    size: int
+    """Bytes of all commands and responses."""
+    driver_s: float
+    bare_s: float
+    air_s: float
+    writes: int
+
+
+def figures(count: int) -> Iterator[Figure]:
+    """Measure `count` cards of each technology.
+
+    Raises:
+        RuntimeError: there is no PC/SC service to be had, or two runs were not the same.
+    """
+    if reason := pcscd.available():
+        raise RuntimeError(reason)
+    with PcscStack(personalities.ACR122U.name) as stack, stack.use(), plastic(stack) as card:
+        for name in KINDS:
+            yield asyncio.run(_figure(name, stack.readers[0], card, count))
+
+
+async def _figure(name: str, reader: str, card: Connection[Any, Any], count: int) -> Figure:
+    from encoder_bridge_pcsc import driver
+
+    settings = {"reader": personalities.ACR122U.name, "slot": 0, "profiles": {"guest": KINDS[name].profile}}
+    ours: list[Made] = []
+    bare: list[Made] = []
+    async with driver.open(settings, secret) as device:
+        for number in range(count + WARM_UP):
+            _order(card, "lay", name, b"\x04" + number.to_bytes(6, "big"))
+            await device.encode(_credential(name, number), AtOnce())  # type: ignore[attr-defined]
+            ours.append(_order(card, "made"))
+            _order(card, "replay", ours[-1].steps)
+            await asyncio.to_thread(_bare, reader, ours[-1].steps)
+            bare.append(_order(card, "made"))
+            if bare[-1].apdus != ours[-1].apdus:
+                raise RuntimeError("the bare loop did not send the same")
+    del ours[:WARM_UP], bare[:WARM_UP]
+    return Figure(
+        name=name,
+        apdus=len(ours[0].apdus),
+        size=ours[0].size,
+        driver_s=statistics.median(made.seconds for made in ours),
+        bare_s=statistics.median(made.seconds for made in bare),
+        air_s=ours[0].air_s,
+        writes=ours[0].writes,
+    )
+
+
+def _credential(name: str, number: int) -> Credential:
+    return Credential(access_method_id=f"{number:032x}", profile="guest", sequence=number + 1, data=KINDS[name].data)
+
+
+class AtOnce:
+    """A desk whose disk takes no time."""
+
+    def ask(self, prompt: Prompt, card: Card | None = None) -> None: ...
+
+    def progress(self, done: int, total: int) -> None: ...
+
+    async def intend(self, intent: Intent) -> None: ...
+
+    async def withdrawn(self) -> None:
+        await asyncio.Event().wait()
+
+
+def _bare(reader: str, steps: list[Step]) -> None:
+    """What PC/SC itself takes, seen from Python."""
+    from smartcard import scard
+
+    protocols = scard.SCARD_PROTOCOL_T0 | scard.SCARD_PROTOCOL_T1
+    code, context = scard.SCardEstablishContext(scard.SCARD_SCOPE_SYSTEM)
+    code, handle, protocol = scard.SCardConnect(context, reader, scard.SCARD_SHARE_EXCLUSIVE, protocols)
+    for step in steps:
+        if step.asked is None:
+            code, protocol = scard.SCardReconnect(
+                handle, scard.SCARD_SHARE_EXCLUSIVE, protocols, scard.SCARD_RESET_CARD
+            )
+        else:
+            code, _ = scard.SCardTransmit(handle, protocol, list(step.asked))
+        if code:
+            raise RuntimeError(scard.SCardGetErrorMessage(code))
+    scard.SCardDisconnect(handle, scard.SCARD_RESET_CARD)
+    scard.SCardReleaseContext(context)
+
+
+# The card's process
+
+
+@contextmanager
+def plastic(stack: PcscStack) -> Iterator[Connection[Any, Any]]:
+    """A card that lies on the first reader and becomes another one on demand."""
+    ours, its = multiprocessing.Pipe()
+    number = stack.port(stack.readers[0]).number()
+    process = multiprocessing.get_context("spawn").Process(target=_lie, args=(number, its), daemon=True)
+    process.start()
+    its.close()
+    try:
+        ours.recv()
+        yield ours
+    finally:
+        ours.close()
+        process.join(30)
+
+
+def _order(card: Connection[Any, Any], verb: str, *arguments: object) -> Any:
+    card.send((verb, arguments))
+    return card.recv()
+
+
+def _lie(number: int, orders: Connection[Any, Any]) -> None:
+    plate = Plate()
+    with Slot(Port(reader="bench", number=lambda: number), plate) as slot:
+        slot.lay(plate.card)
+        orders.send(None)
+        while True:
+            try:
+                verb, arguments = orders.recv()
+            except EOFError:
+                return
+            orders.send(getattr(plate, verb)(*arguments))
+
+
+class Plate:
+    """A reader that takes the time, and in whose field one card becomes the next; `virtual.vpcd.Personality`."""
+
+    def __init__(self) -> None:
+        self._reader = Reader(personalities.ACR122U)
+        self._steps: list[Step] = []
+        self._recorded: Iterator[Step] | None = None
+        self._next: Step | None = None
+        self._atr = b""
+        self.card = OnAir(Type4())
+
+    def lay(self, name: str, uid: bytes) -> None:
+        self.card = OnAir(KINDS[name].make(uid))
+        self._steps, self._recorded = [], None
+
+    def replay(self, steps: list[Step]) -> None:
+        self._recorded, self._steps = iter(steps), []
+        self._next = next(self._recorded)
+
+    def made(self) -> Made:
+        apdus = [at for at, step in enumerate(self._steps) if step.asked is not None]
+        steps = self._steps[apdus[0] : apdus[-1] + 1]
+        selections = 1 + sum(step.asked is None for step in steps)
+        return Made(steps, self.card.air_s + selections * selecting_s(self.card.ats), self.card.writes)
+
+    def power_up(self, card: VirtualCard) -> bytes:  # noqa: ARG002 - it becomes another one meanwhile
+        began = time.perf_counter()
+        if self._recorded is None:
+            self._atr = self._reader.power_up(self.card)
+        elif self._next is not None and self._next.asked is None:
+            self._wait(began)
+        self._steps.append(Step(None, self._atr, began, time.perf_counter() - began))
+        return self._atr
+
+    def transmit(self, apdu: bytes) -> bytes:
+        began = time.perf_counter()
+        if self._recorded is None:
+            answer = self._reader.transmit(apdu)
+        elif self._next is not None and self._next.asked == apdu:
+            answer = self._next.answer
+            self._wait(began)
+        else:
+            answer = b"\x6f\x00"
+        self._steps.append(Step(apdu, answer, began, time.perf_counter() - began))
+        return answer
+
+    def _wait(self, began: float) -> None:
+        assert self._recorded is not None
+        assert self._next is not None
+        until = began + self._next.seconds
+        self._next = next(self._recorded, None)
+        while time.perf_counter() < until:
+            continue
+
+
+# The radio, computed
+
+
+class OnAir(VirtualCard):
+    """A card that adds up what its radio would take at 106 kbit/s, and how often it writes."""
+
+    def __init__(self, card: VirtualCard) -> None:
+        self._card = card
+        self.atqa, self.sak, self.ats = card.atqa, card.sak, card.ats
+        self._family = card.activate().family
+        self.air_s = 0.0
+        self.writes = 0
+
+    def activate(self) -> Activation:
+        return self._card.activate()
+
+    def exchange(self, frame: bytes) -> bytes:
+        try:
+            answer = self._card.exchange(frame)
+        except Refused:
+            self.air_s += exchange_s(self._family, frame, b"") + selecting_s(self.ats)
+            raise
+        self.air_s += exchange_s(self._family, frame, answer)
+        self.writes += writes(self._family, frame)
+        return answer
+
+    def interrupt(self, frame: bytes) -> None:
+        self._card.interrupt(frame)
+
+    def snapshot(self) -> Hashable:
+        return self._card.snapshot()
+
+
+def exchange_s(family: Family, frame: bytes, answer: bytes) -> float:
+    """A frame, its answer and the silence around that; an empty answer is an acknowledgement of four bits."""
+    if family is Family.ISO_DEP:
+        sent, turns = _blocks(len(frame))
+        received, more = _blocks(len(answer))
+        return (sent + received) * BYTE_S + (turns + more + 1) * TURN_S
+    acknowledged = len(answer) * BYTE_S + CRC * BYTE_S if answer else 4 * ETU_S
+    match family, frame[0]:
+        case Family.CLASSIC, 0x60 | 0x61:  # command, nonce; both answers in one, the card's
+            return (2 + CRC + 4) * BYTE_S + (8 + 4) * BYTE_S + 2 * TURN_S
+        case Family.CLASSIC, 0xA0:
+            return (2 + CRC) * BYTE_S + (len(frame) - 2 + CRC) * BYTE_S + 2 * (4 * ETU_S + TURN_S)
+        case _:
+            return (len(frame) + CRC) * BYTE_S + acknowledged + TURN_S
+
+
+def _blocks(length: int) -> tuple[int, int]:
+    """Bytes on air of a message of ISO/IEC 14443-4, and how often the other side acknowledges a part of it."""
+    parts = max(1, -(-length // (FRAME - PCB - CRC)))
+    return length + (2 * parts - 1) * (PCB + CRC), parts - 1
+
+
+def selecting_s(ats: bytes) -> float:
+    """Waking up a card, its number of seven bytes and, where it has one, its ATS."""
+    wake = 7 * ETU_S + 2 * BYTE_S + TURN_S
+    level = (2 + 5) * BYTE_S + TURN_S + (2 + 5 + CRC + 1 + CRC) * BYTE_S + TURN_S
+    return wake + 2 * level + (exchange_s(Family.TYPE_2, b"\xe0\x80", ats) if ats else 0.0)
+
+
+def writes(family: Family, frame: bytes) -> int:
+    """How often a frame writes to the card's EEPROM; a command of DESFire counts as one, however much it writes."""
+    match family:
+        case Family.ISO_DEP if frame[0] == 0x90:
+            return int(frame[1] in WRITING)
+        case Family.ISO_DEP:
+            return int(frame[1] == 0xD6)
+        case _:
+            return int(frame[0] in {0xA0, 0xA2})
