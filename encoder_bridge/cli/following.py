@@ -119,8 +119,7 @@ class Follower:
         """
         if self._answer and self._answer.body.get("status") not in {"accepted", "held"}:
             return False
-        job = next(iter(self._channel.jobs_of(self._method)), None)
-        if job and job["state"] == "unsure":
+        if any(job["state"] == "unsure" for job in self._channel.jobs_of(self._method)):
             way_out = f"'encoder-bridge jobs resolve {self._method}'"
             self._say(f"Its card is in doubt and stays so: lay it down again, or see {way_out}.")
             return False

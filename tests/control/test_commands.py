@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from control.rig import Running, insert, job, serving
 from encoder_bridge import texts, wire
 from encoder_bridge.cli import cli
 from encoder_bridge.intake import Envelope
-from encoder_bridge.model import State
+from encoder_bridge.model import Job, State
 
 
 @pytest.fixture(autouse=True)
@@ -448,6 +449,48 @@ def test_encode_waits_for_a_card_that_is_begun_though_it_is_interrupted(running:
         "Its card is being written: waiting for the outcome. Interrupt again to go without it.",
         "am_1 is issued.",
     ]
+
+
+@pytest.mark.parametrize("waiting", [[], [job(2, State.QUEUED, "am_1")]], ids=["alone", "before another"])
+def test_encode_leaves_a_card_in_doubt_to_people_though_it_is_interrupted(running: Running, waiting: list[Job]) -> None:
+    async def keep(envelope: Envelope) -> wire.Response:
+        for one in (job(1, State.UNSURE, "am_1"), *waiting):
+            insert(running.connection, one)
+        return wire.Response(status="accepted", access_method_id="am_1", state="queued")
+
+    running.intake.answers["trigger"] = keep
+    with start(running, "encode", "--access-method", "am_1") as encoding:
+        assert encoding.stdout is not None
+        assert encoding.stdout.readline() == "am_1 is on disk.\n"
+        encoding.send_signal(signal.SIGINT)
+        out, err = encoding.communicate(timeout=20)
+    sentence = "Its card is in doubt and stays so: lay it down again, or see 'encoder-bridge jobs resolve am_1'.\n"
+    assert (encoding.returncode, out, err) == (130, sentence, "")
+    assert [envelope.verb for envelope in running.intake.arrived] == ["trigger"]
+
+
+def test_encode_says_why_it_waits_once_and_what_to_know_of_the_card(running: Running) -> None:
+    offline = replace(job(1, State.QUEUED, "am_1"), error=texts.problem("encoder_offline", encoders="desk-1"))
+    warning = texts.problem("copy_uncertain")
+
+    async def keep(envelope: Envelope) -> wire.Response:
+        insert(running.connection, job(1, State.QUEUED, "am_1"))
+        return wire.Response(status="accepted", access_method_id="am_1", state="queued")
+
+    running.intake.answers["trigger"] = keep
+    with start(running, "encode", "--access-method", "am_1") as encoding:
+        assert encoding.stdout is not None
+        lines = (line.rstrip("\n") for line in encoding.stdout)
+        assert next(lines) == "am_1 is on disk."
+        running.hear(offline)
+        assert next(lines) == texts.clerk("encoder_offline", encoders="desk-1")
+        running.hear(replace(offline, state_at=offline.state_at + 1))
+        running.connection.execute(
+            "UPDATE job SET state = 'issued', open = NULL, warnings = ?", (json.dumps([asdict(warning)]),)
+        )
+        running.hear(job(1, State.ISSUED, "am_1"))
+        assert list(lines) == ["am_1 is issued.", texts.clerk("copy_uncertain")]
+    assert encoding.returncode == 0
 
 
 def test_watch_tells_each_change_in_a_line_and_finds_a_bridge_that_starts_again(tmp_path: Path) -> None:
