@@ -105,11 +105,8 @@ def _bridge_of_our_own(settings: Settings, *, works: bool) -> Iterator[Reached]:
         return
     try:
         yield Reached(channel=channel, is_own=True)
-    except Unreachable:
-        own.stop()  # which tells why it does not answer
-        raise
     finally:
-        own.stop()
+        own.stop()  # which tells why it does not answer any more
 
 
 class _Own:

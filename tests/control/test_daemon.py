@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from control.rig import Watcher
+from encoder_bridge.errors import StoreError
 
 CONFIGURATION = """
 site = "harbour-hotel"
@@ -226,3 +227,53 @@ def test_a_command_without_a_daemon_talks_to_no_broker(file: Path) -> None:
         assert run("encode", "--config", file)[0] == 0
         with pytest.raises(BlockingIOError):
             broker.accept()
+
+
+DYING = """
+import asyncio
+from encoder_bridge import app
+from encoder_bridge.errors import StoreError
+
+boards = []
+
+class Board(app.Board):
+    def __init__(self):
+        super().__init__()
+        boards.append(self)
+
+async def die(commits, store):
+    while not any(encoder.prompt for board in boards for encoder in board.encoders.values()):
+        await asyncio.sleep(0.01)
+    raise StoreError("The disk is full: make room.")
+
+app.Board, app._feed_watchdog = Board, die
+from encoder_bridge.cli import cli
+cli()
+"""
+
+
+@pytest.mark.parametrize("command", ["encode", "read"])
+def test_a_command_whose_own_bridge_dies_says_what_it_died_of(tmp_path: Path, command: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", DYING, command, "--config", configured(tmp_path, place_s=3600)],
+        capture_output=True,
+        text=True,
+        env=environment(),
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (StoreError.exit_code, "The disk is full: make room.\n")
+    assert "Lay a card on desk-1." in done.stdout
+
+
+def test_a_bridge_says_so_where_the_key_to_what_it_keeps_is_gone(file: Path) -> None:
+    assert "key_lost" not in run("encoders", "--config", file)[2]
+    key = file.with_name("jobs.key")
+    key.unlink()
+    assert "key_lost" not in run("encode", "--no-wait", "--config", file, "--field", "room=101")[2]
+    key.unlink()
+    code, _, err = run("encoders", "--config", file)
+    assert code == 0
+    assert "key_lost" in err
+    assert f"The key {key} is gone: put it back, or what is waiting has to be sent again." in err
+    assert key.exists()
