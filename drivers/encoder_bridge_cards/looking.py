@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from encoder_bridge import driver
 from encoder_bridge.driver import Card, CardRejected, Credential, CredentialRejected, SettingsRejected
+from encoder_bridge_cards.formats.raw import RawFormat
 from encoder_bridge_cards.link import Activation, Link
 from encoder_bridge_cards.personalisation import Contents, Layout, Mismatch, Ours, Progress, Work
 from encoder_bridge_cards.profile import Profile
@@ -67,7 +68,10 @@ def for_writing(
             work.survey(_ours(profile, work, activation), resuming=resuming)
             uid = _uid(work)
             note = {"profile": profile.name, "written": str(layout.capacity > 0).lower()}
-            return Seen(work=work, contents=profile.contents(layout, credential, uid), note=note)
+            contents = profile.contents(layout, credential, uid)
+            if not isinstance(profile.format, RawFormat):
+                contents = _nothing_left(work, contents)
+            return Seen(work=work, contents=contents, note=note)
     except SettingsRejected as error:
         raise CredentialRejected(str(error)) from None
     kinds = sorted(technology for layout in profile.layouts for technology in layout.technologies)
@@ -122,8 +126,15 @@ def at_contents(profiles: Sequence[Profile], link: Link, activation: Activation)
             if fields is not None:
                 return driver.Contents(card=card, fields={"state": "whole", "profile": profile.name, **fields})
             is_blank = not any(area) or all(carried[place] == content for place, content in blank.items())
-            told = {"state": "blank" if is_blank else "unknown"}
+            if not is_blank or told["state"] == "foreign":
+                told = {"state": "blank" if is_blank else "unknown"}
     return driver.Contents(card=card, fields=told)
+
+
+def _nothing_left(work: Work, contents: Contents) -> Contents:
+    """Contents that also blank what an older, longer image left in the profile's place."""
+    left = {place: bytes(len(data)) for place, data in work.read().items() if any(data)}
+    return dict(sorted({**left, **contents}.items()))
 
 
 def _works(profiles: Sequence[Profile], link: Link, activation: Activation) -> Iterator[tuple[Layout, Work]]:

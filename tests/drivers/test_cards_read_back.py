@@ -117,10 +117,6 @@ def all_but_the_open_layout(what: What) -> bool:
     return what is not WHATS["open"]
 
 
-def all_but_a_number_of_four_bytes(what: What) -> bool:
-    return what is not WHATS["wiegand"]
-
-
 PASSWORD: Table = {"password": {"secret": "password"}}
 KEY: Table = {"key": {"secret": "sixteen"}}
 KEYS: Table = {"key_a": {"secret": "a"}, "key_b": {"secret": "b"}}
@@ -131,12 +127,10 @@ APPLICATION: Table = {
 }
 
 WHERES = {
-    "ntag213": Where(make=lambda: Ntag("ntag213"), technology="ntag", table={}, takes=all_but_a_number_of_four_bytes),
+    "ntag213": Where(make=lambda: Ntag("ntag213"), technology="ntag", table={}),
     "ntag215": Where(make=lambda: Ntag("ntag215"), technology="ntag", table={}),
     "ntag216": Where(make=lambda: Ntag("ntag216"), technology="ntag", table={}),
-    "ntag213 with a password": Where(
-        make=lambda: Ntag("ntag213"), technology="ntag", table=PASSWORD, takes=all_but_a_number_of_four_bytes
-    ),
+    "ntag213 with a password": Where(make=lambda: Ntag("ntag213"), technology="ntag", table=PASSWORD),
     "ntag216 that hides": Where(
         make=lambda: Ntag("ntag216"), technology="ntag", table={**PASSWORD, "read_protected": True}
     ),
@@ -351,3 +345,39 @@ def test_a_desfire_card_with_a_random_number_is_whole_and_tells_its_own() -> Non
     assert card.activate().has_random_uid
     read = contents(card, guest=guest)
     assert (read.card.uid, read.fields) == (uid, {"state": "whole", "profile": "guest", **WHATS["open"].told})
+
+
+@every_card
+def test_a_card_that_goes_over_to_another_profile_of_the_same_keys_is_whole(where: Where, what: What) -> None:
+    new = profile(where, what)
+    for old in (profile(where, other) for other in WHATS.values() if where.takes(other) and other is not what):
+        card = where.make()
+        encode(card, old=old)
+        try:
+            encode(card, guest=new)
+        except CardRejected:
+            assert told(card, guest=new) == {"state": "foreign"}
+        else:
+            assert told(card, guest=new, old=old) == {"state": "whole", "profile": "guest", **what.told}
+
+
+@pytest.mark.parametrize("where", [where for where in WHERES.values() if where.takes(ANOTHER_URI)])
+def test_nothing_of_the_guest_before_stays_behind_a_shorter_message(where: Where) -> None:
+    card = where.make()
+    long, short = (
+        {"format": "ndef", "uri": uri, where.technology: where.table}
+        for uri in ("https://e.co/{sequence}?g=THE.GUEST.BEFORE", "https://e.co/{sequence}")
+    )
+    encode(card, guest=long)
+    encode(card, guest=short)
+    lying = bytes(card.ndef) if isinstance(card, Type4) else str(card.snapshot()).encode()
+    assert b"BEFORE" not in lying
+
+
+def test_a_card_is_not_blank_because_another_profile_s_place_on_it_is() -> None:
+    card = Ntag()
+    guest = {"format": "raw", "ntag": {**PASSWORD, "last_page": 15}}
+    staff = {"format": "open", "key": {"secret": "mac"}, "ntag": {**PASSWORD, "first_page": 16, "protect_from": 4}}
+    encode(card, guest=guest)
+    assert told(card, guest=guest, staff=staff) == {"state": "unknown"}
+    assert told(card, staff=staff, guest=guest) == {"state": "unknown"}
