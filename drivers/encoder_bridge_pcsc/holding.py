@@ -8,7 +8,8 @@ from contextlib import suppress
 
 from encoder_bridge_cards.link import LinkError, NoAnswer, ReaderGone
 
-from encoder_bridge_pcsc.link import Habits, PcscLink
+from encoder_bridge_pcsc.habits import Habits
+from encoder_bridge_pcsc.link import PcscLink
 from encoder_bridge_pcsc.winscard import Busy, Connection, Context, Ending, PcscError, ReaderMissing, ServiceGone, Share
 
 _log = logging.getLogger("encoder_bridge_pcsc")

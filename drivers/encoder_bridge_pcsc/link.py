@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from encoder_bridge_cards.link import (
     Activation,
@@ -33,31 +33,17 @@ from encoder_bridge_cards.link import (
 )
 
 from encoder_bridge_pcsc import atr
-from encoder_bridge_pcsc.models import KeyForm, Model
+from encoder_bridge_pcsc.habits import Habits
 from encoder_bridge_pcsc.native import Way, checked
+from encoder_bridge_pcsc.places import KeyPlaces
 from encoder_bridge_pcsc.winscard import Connection, Ending, PcscError, ReaderMissing, ServiceGone
 
 _log = logging.getLogger("encoder_bridge_pcsc")
 
 _UID_SIZES = range(4, 11)
 _KEY_SIZE, _BLOCK_SIZE, _PAGE_SIZE = 6, 16, 4
-_KEY_B = 0x61
 _ACKNOWLEDGED = (b"\x0a", b"")
 """What a write answers where the reader passes the card's four bits on, and where it does not."""
-
-
-@dataclass(slots=True)
-class Habits:
-    """What was found out about a reader while it is open."""
-
-    model: Model
-    key_form: KeyForm | None = None
-    """The one that has opened a sector."""
-    way: Way | None = None
-    """The one that has read a known page."""
-    has_no_way: bool = False
-    used: set[tuple[KeyForm, int]] = field(default_factory=set)
-    """The places where keys of ours may lie."""
 
 
 @dataclass(slots=True)
@@ -65,8 +51,6 @@ class _Card:
     """The card as it was selected last."""
 
     family: Family
-    keys: dict[int, bytes] = field(default_factory=dict, repr=False)
-    """What lies in the reader's places for keys."""
     session: Way | None = None
 
 
@@ -82,6 +66,7 @@ class PcscLink(Link):
         self._connection = connection
         self.habits = habits
         """What its reader is known to do."""
+        self._places = KeyPlaces(habits, self._transmit, self.activate)
         self._card: _Card | None = None
         self.is_broken = False
         """Whether an answer stayed out since the card was connected."""
@@ -89,6 +74,7 @@ class PcscLink(Link):
     def activate(self) -> Activation:
         """See `Link`."""
         self._end_session()
+        self._places.distrust()
         self._card = None
         family, blocks = atr.told(self._reset())
         response = self._transmit(b"\xff\xca\x00\x00\x00")
@@ -120,9 +106,7 @@ class PcscLink(Link):
             LinkError: it or the card has gone.
         """
         self._end_session()
-        for form, place in sorted(self.habits.used, key=lambda each: each[1]):
-            self._transmit(_load_key(form, place, bytes(_KEY_SIZE)))
-        self.habits.used.clear()
+        self._places.overwrite()
 
     def _pass_on(self, apdu: bytes) -> bytes:
         if len(apdu) < 4 or apdu[0] == 0xFF:  # the reader would take it for its own
@@ -132,7 +116,7 @@ class PcscLink(Link):
     def _classic(self, frame: bytes) -> bytes:
         match frame[0] if frame else None:
             case 0x60 | 0x61 if len(frame) == 2 + _KEY_SIZE + 4:
-                self._authenticate(frame[0], frame[1], frame[2 : 2 + _KEY_SIZE])
+                self._places.open(frame[0], frame[1], frame[2 : 2 + _KEY_SIZE])
                 return b""
             case 0x30 if len(frame) == 2:
                 return self._read(frame[1])
@@ -210,41 +194,6 @@ class PcscLink(Link):
         checked(self._transmit(bytes([0xFF, 0xD6, 0x00, number, len(data)]) + data))
         return b""
 
-    def _authenticate(self, kind: int, block: int, key: bytes) -> None:
-        """Open a sector; a reader whose form for keys is not certain yet is asked in every one that it may have."""
-        habits = self.habits
-        forms = habits.model.key_forms if habits.key_form is None else (habits.key_form,)
-        refusal: LinkError = Unsupported("no place for keys")
-        for form in forms:
-            if isinstance(refusal, Refused):
-                self.activate()
-            try:
-                self._authenticate_by(form, kind, block, key)
-            except (Refused, Unsupported) as error:
-                if isinstance(error, Refused) or not isinstance(refusal, Refused):
-                    refusal = error
-                continue
-            habits.key_form = form
-            return
-        raise refusal
-
-    def _authenticate_by(self, form: KeyForm, kind: int, block: int, key: bytes) -> None:
-        which = int(kind == _KEY_B)
-        place = form.places[which]
-        keys = self._selected().keys
-        if keys.get(place) != key:
-            keys.pop(place, None)
-            self.habits.used.add((form, place))
-            try:
-                checked(self._transmit(_load_key(form, place, key)))
-            except (Refused, Unsupported) as error:
-                self.habits.used.discard((form, place))
-                raise Unsupported(error.raw) from None
-            keys[place] = key
-        if self.habits.model.is_known:
-            self.habits.key_form = form
-        checked(self._transmit(bytes([0xFF, 0x86, 0, 0, 5, 1, 0, block, kind, form.named[which]])))
-
     def _begin_session(self, way: Way) -> None:
         self._selected().session = way
         try:
@@ -293,7 +242,3 @@ class PcscLink(Link):
     def _broken(self, raw: object) -> NoAnswer:
         self.is_broken = True
         return NoAnswer(raw)
-
-
-def _load_key(form: KeyForm, place: int, key: bytes) -> bytes:
-    return bytes([0xFF, 0x82, form.structure, place, _KEY_SIZE]) + key

@@ -14,10 +14,9 @@ from encoder_bridge_pcsc.native import BARE, GENERIC, PN532, SESSION, Way
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyForm:
-    """Where a Classic key is put, and how an authentication names that place.
+    """Where a Classic key is put, and how an authentication names that place, see `places`.
 
-    ``FF 82 structure place 06 key[6]``, then ``FF 86 00 00 05 | 01 00 block 60|61 named``; the first of each pair is
-    for key A, the second for key B.
+    The first of each pair is for key A, the second for key B.
     """
 
     structure: int

@@ -12,8 +12,8 @@ from encoder_bridge_cards.link import Link, ReaderGone
 from encoder_bridge_cards.reader import HeldCard, Result
 
 from encoder_bridge_pcsc import signalling
+from encoder_bridge_pcsc.habits import Habits
 from encoder_bridge_pcsc.holding import Holding
-from encoder_bridge_pcsc.link import Habits
 from encoder_bridge_pcsc.models import model_of
 from encoder_bridge_pcsc.watching import Watch
 from encoder_bridge_pcsc.winscard import Context

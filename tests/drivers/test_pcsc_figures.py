@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from encoder_bridge_pcsc.link import Habits, PcscLink
+from encoder_bridge_pcsc.habits import Habits
+from encoder_bridge_pcsc.link import PcscLink
 from encoder_bridge_pcsc.models import model_of
 from encoder_bridge_pcsc.winscard import Ending
 from virtual.card import VirtualCard

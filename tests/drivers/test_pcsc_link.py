@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 from encoder_bridge_cards.link import Activation, Family, LinkError, NoAnswer, ReaderGone, Refused, Unsupported
 from encoder_bridge_pcsc import atr
-from encoder_bridge_pcsc.link import Habits, PcscLink
+from encoder_bridge_pcsc.habits import Habits
+from encoder_bridge_pcsc.link import PcscLink
 from encoder_bridge_pcsc.models import BY_TYPE, PERSISTENT, VOLATILE, model_of
 from encoder_bridge_pcsc.native import BARE, GENERIC, PN532, SESSION, Way
 from encoder_bridge_pcsc.winscard import CardMissing, Ending, PcscError, ReaderMissing, ServiceGone
