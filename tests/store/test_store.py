@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import itertools
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from encoder_bridge import wire
+from encoder_bridge import sqlite, wire
 from encoder_bridge.driver import Card, Evidence, Intent, Receipt
 from encoder_bridge.errors import MalformedMessage, StoreError
 from encoder_bridge.model import MOVES, OPEN, IllegalMove, Job, Problem, State, iso
@@ -1013,6 +1015,41 @@ def test_two_bridges_cannot_work_on_one_store(path: Path) -> None:
         connection.execute("SELECT 1")
     with open_alone(path):
         pass
+
+
+@dataclass
+class Impatience:
+    """In place of the clock: time passes only while somebody sleeps, and then something happens."""
+
+    then: Callable[[], None]
+    now: float = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        if self.now > 0.5:
+            self.then()
+
+
+def test_the_lock_of_a_bridge_that_was_killed_is_waited_for(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with path.with_name("store.db.lock").open("w") as dying:
+        fcntl.flock(dying, fcntl.LOCK_EX)
+        time = Impatience(then=lambda: fcntl.flock(dying, fcntl.LOCK_UN))
+        monkeypatch.setattr(sqlite, "time", time)
+        with open_alone(path):
+            assert 0.5 < time.now < 1
+
+
+def test_a_lock_is_not_waited_for_for_ever(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with path.with_name("store.db.lock").open("w") as living:
+        fcntl.flock(living, fcntl.LOCK_EX)
+        time = Impatience(then=lambda: None)
+        monkeypatch.setattr(sqlite, "time", time)
+        with pytest.raises(StoreError, match="Another bridge"), open_alone(path):
+            pass
+    assert 1 <= time.now < 2
 
 
 def test_an_operation_that_raises_leaves_the_store_as_it_was(desk: Desk) -> None:
