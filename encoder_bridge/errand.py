@@ -113,8 +113,7 @@ class Errand:
             is_done = await call.watch()
         except asyncio.CancelledError:
             await call.shut_down()
-            await self._accept_late(call)
-            self.refuse(texts.problem("bridge_stopping"))
+            await self._part(call, desk, log)
             raise
         if not is_done:
             log.error("encoder_hung")
@@ -122,6 +121,27 @@ class Errand:
             await self._doubt(hung())
             self._answer("failed", error=hung())
             return False
+        await self._conclude(call, desk, log)
+        return True
+
+    async def _part(self, call: Call[Any], desk: CallDesk, log: Logger) -> None:
+        """The bridge stops: what the call came to counts, else a card that was begun is in doubt."""
+        has_ended = call.task.done() and not call.task.cancelled()
+        if has_ended and (desk.begun or call.late_result is not None):
+            with contextlib.suppress(DeviceUnavailable):
+                await self._conclude(call, desk, log)
+        elif desk.begun:
+            await self._doubt(texts.problem("erase_unsure"))
+            self._answer("unsure", error=texts.problem("erase_unsure"))
+        else:
+            self.refuse(texts.problem("bridge_stopping"))
+
+    async def _conclude(self, call: Call[Any], desk: CallDesk, log: Logger) -> None:
+        """Store what a call that has ended came to, and answer it.
+
+        Raises:
+            DeviceUnavailable: the device has to be opened again.
+        """
         try:
             await self._take(call.task.result())
         except Withdrawn:
@@ -143,7 +163,6 @@ class Errand:
             await self._doubt(broken())
             self._answer("failed", error=broken())
             raise unavailable(broken()) from error
-        return True
 
     async def _begin(self, intent: Intent) -> Problem | None:
         asked = self.asked

@@ -462,13 +462,37 @@ def test_a_late_receipt_that_cannot_be_stored_leaves_the_blanking_in_doubt_and_t
 
 def test_a_blanking_that_has_begun_is_finished_before_a_shutdown(bridge: Bridge, world: World, path: Path) -> None:
     piece = made(bridge, world)
-    erase(bridge)
+    errand = erase(bridge)
     bridge.advance(0.1)
     assert erasures(path) == ["erasing"]
     bridge.stop()
     assert piece.is_blank
+    assert outcome(errand) == ("erased", None)
     assert erasures(path) == ["erased"]
     assert told(path)[-1] == "encoder_bridge.card_erased"
+
+
+@pytest.mark.parametrize(
+    ("fault", "answer", "left"),
+    [
+        ("hangs", ("unsure", "erase_unsure"), ["unsure"]),
+        ("torn", ("unsure", "encoding_interrupted"), ["unsure"]),
+        ("card refused after the intent", ("failed", "incompatible_card_format"), []),
+        ("device busy after the intent", ("failed", "encoder_not_online"), []),
+    ],
+)
+def test_whoever_asked_for_a_blanking_is_told_at_a_shutdown_what_it_came_to(
+    bridge: Bridge, world: World, path: Path, fault: str, answer: tuple[str, str], left: list[str]
+) -> None:
+    made(bridge, world)
+    world.faults["left"].append(fault)
+    errand = erase(bridge)
+    while not erasures(path):
+        bridge.spin(1)
+    bridge.stop()
+    assert outcome(errand) == answer
+    assert erasures(path) == left
+    assert told(path) == ["encoder_bridge.card_unsure" for _ in left]
 
 
 @pytest.mark.parametrize("verb", [read, erase])
