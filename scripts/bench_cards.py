@@ -16,7 +16,7 @@ import multiprocessing
 import os
 import statistics
 import time
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -24,7 +24,6 @@ from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
 from cards_bench import CONTENTS, TECHNOLOGIES, secret
-from encoder_bridge_cards.link import Activation, Family, Refused
 from virtual import pcscd, personalities
 from virtual.card import VirtualCard
 from virtual.pcscd import PcscStack
@@ -32,21 +31,11 @@ from virtual.personalities import Reader
 from virtual.type4 import Type4
 from virtual.vpcd import Port, Slot
 
-from encoder_bridge.driver import Card, Credential, Intent, Prompt
+from encoder_bridge.driver import Card, Credential, Encoder, Intent, Prompt
+from scripts.bench_air import OnAir, selecting_s
 
 WARM_UP = 4
 """Cards that do not count: a reader's ways are found out with the first."""
-ETU_S = 128 / 13.56e6
-"""One bit at 106 kbit/s (ISO/IEC 14443-2)."""
-BYTE_S = 9 * ETU_S
-"""With its parity bit (ISO/IEC 14443-3)."""
-TURN_S = 2 * 1172 / 13.56e6
-"""The least silence before and after an answer: two frame delay times (ISO/IEC 14443-3, 6.2.1)."""
-CRC, PCB = 2, 1
-FRAME = 64
-"""The longest frame either side takes, which is what our DESFire cards' ATS (FSCI 5) and a PN532 say."""
-WRITING = frozenset({0xC4, 0xC7, 0xCA, 0xCB, 0xCD, 0x3D, 0x54, 0x5C, 0x5F, 0xDA, 0xDF})
-"""DESFire commands that change the card."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,8 +89,8 @@ class Made(NamedTuple):
     writes: int
 
     @property
-    def apdus(self) -> list[bytes]:
-        return [step.asked for step in self.steps if step.asked is not None]
+    def asked(self) -> list[bytes | None]:
+        return [step.asked for step in self.steps]
 
     @property
     def size(self) -> int:
@@ -163,19 +152,20 @@ async def _figure(name: str, reader: str, card: Connection[Any, Any], count: int
     ours: list[Made] = []
     bare: list[Made] = []
     async with driver.open(settings, secret) as device:
+        assert isinstance(device, Encoder)
         for number in range(count + WARM_UP):
             _order(card, "lay", name, b"\x04" + number.to_bytes(6, "big"))
-            await device.encode(_credential(name, number), AtOnce())  # type: ignore[attr-defined]
+            await device.encode(_credential(name, number), AtOnce())
             ours.append(_order(card, "made"))
             _order(card, "replay", ours[-1].steps)
             await asyncio.to_thread(_bare, reader, ours[-1].steps)
             bare.append(_order(card, "made"))
-            if bare[-1].apdus != ours[-1].apdus:
+            if bare[-1].asked != ours[-1].asked:
                 raise RuntimeError("the bare loop did not send the same")
     del ours[:WARM_UP], bare[:WARM_UP]
     return Figure(
         name=name,
-        apdus=len(ours[0].apdus),
+        apdus=sum(asked is not None for asked in ours[0].asked),
         size=ours[0].size,
         driver_s=_usual(ours),
         bare_s=_usual(bare),
@@ -185,7 +175,8 @@ async def _figure(name: str, reader: str, card: Connection[Any, Any], count: int
 
 
 def _usual(cards: list[Made]) -> float:
-    return sum(statistics.median(waits) for waits in zip(*(made.waits for made in cards), strict=True))
+    by_step: Iterator[tuple[float, ...]] = zip(*(made.waits for made in cards), strict=True)
+    return sum(map(statistics.median, by_step))
 
 
 def _credential(name: str, number: int) -> Credential:
@@ -315,76 +306,3 @@ class Plate:
         self._next = next(self._recorded, None)
         while time.perf_counter() < until:
             continue
-
-
-# The radio, computed
-
-
-class OnAir(VirtualCard):
-    """A card that adds up what its radio would take at 106 kbit/s, and how often it writes."""
-
-    def __init__(self, card: VirtualCard) -> None:
-        self._card = card
-        self.atqa, self.sak, self.ats = card.atqa, card.sak, card.ats
-        self._family = card.activate().family
-        self.air_s = 0.0
-        self.writes = 0
-
-    def activate(self) -> Activation:
-        return self._card.activate()
-
-    def exchange(self, frame: bytes) -> bytes:
-        try:
-            answer = self._card.exchange(frame)
-        except Refused:
-            self.air_s += exchange_s(self._family, frame, b"") + selecting_s(self.ats)
-            raise
-        self.air_s += exchange_s(self._family, frame, answer)
-        self.writes += writes(self._family, frame)
-        return answer
-
-    def interrupt(self, frame: bytes) -> None:
-        self._card.interrupt(frame)
-
-    def snapshot(self) -> Hashable:
-        return self._card.snapshot()
-
-
-def exchange_s(family: Family, frame: bytes, answer: bytes) -> float:
-    """A frame, its answer and the silence around that; an empty answer is an acknowledgement of four bits."""
-    if family is Family.ISO_DEP:
-        sent, turns = _blocks(len(frame))
-        received, more = _blocks(len(answer))
-        return (sent + received) * BYTE_S + (turns + more + 1) * TURN_S
-    acknowledged = len(answer) * BYTE_S + CRC * BYTE_S if answer else 4 * ETU_S
-    match family, frame[0]:
-        case Family.CLASSIC, 0x60 | 0x61:  # command, nonce; both answers in one, the card's
-            return (2 + CRC + 4) * BYTE_S + (8 + 4) * BYTE_S + 2 * TURN_S
-        case Family.CLASSIC, 0xA0:
-            return (2 + CRC) * BYTE_S + (len(frame) - 2 + CRC) * BYTE_S + 2 * (4 * ETU_S + TURN_S)
-        case _:
-            return (len(frame) + CRC) * BYTE_S + acknowledged + TURN_S
-
-
-def _blocks(length: int) -> tuple[int, int]:
-    """Bytes on air of a message of ISO/IEC 14443-4, and how often the other side acknowledges a part of it."""
-    parts = max(1, -(-length // (FRAME - PCB - CRC)))
-    return length + (2 * parts - 1) * (PCB + CRC), parts - 1
-
-
-def selecting_s(ats: bytes) -> float:
-    """Waking up a card, its number of seven bytes and, where it has one, its ATS."""
-    wake = 7 * ETU_S + 2 * BYTE_S + TURN_S
-    level = (2 + 5) * BYTE_S + TURN_S + (2 + 5 + CRC + 1 + CRC) * BYTE_S + TURN_S
-    return wake + 2 * level + (exchange_s(Family.TYPE_2, b"\xe0\x80", ats) if ats else 0.0)
-
-
-def writes(family: Family, frame: bytes) -> int:
-    """How often a frame writes to the card's EEPROM; a command of DESFire counts as one, however much it writes."""
-    match family:
-        case Family.ISO_DEP if frame[0] == 0x90:
-            return int(frame[1] in WRITING)
-        case Family.ISO_DEP:
-            return int(frame[1] == 0xD6)
-        case _:
-            return int(frame[0] in {0xA0, 0xA2})
