@@ -50,8 +50,9 @@ class Waiting:
         (backup,) = self._execute("SELECT backup FROM job WHERE job_id = ?", (job.job_id,)).fetchone()
         if backup is None:
             return False
-        route = [*(job.route or ()), *json.loads(backup)]
+        others = json.loads(backup)
+        route = [*(job.route or ()), *others]
         self._execute("UPDATE job SET route = ?, backup = NULL WHERE job_id = ?", (json.dumps(route), job.job_id))
         self._ledger.log(job, "handed_over", now, detail={"to": backup})
-        self._ledger.restate(job, texts.problem("handed_over"))
+        self._ledger.restate(job, texts.problem("handed_over", encoder=" or ".join(others)))
         return True

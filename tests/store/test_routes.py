@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from encoder_bridge import texts
 from encoder_bridge.model import Job, State
 from encoder_bridge.routing import Route
 from encoder_bridge.store import Rules
@@ -359,7 +360,7 @@ def test_the_backup_takes_over_once_when_all_encoders_of_a_route_are_dead(desk: 
         reconsider(desk, away, away)
     assert takers(desk) == ["left", "right", "spare"], "whoever comes first"
     assert [line["what"] for line in desk.log()] == ["handed_over"]
-    assert desk.problem() == "handed_over"
+    assert desk.job().error == texts.problem("handed_over", encoder="spare")
     assert desk.claim("spare").job.error is None
 
 
