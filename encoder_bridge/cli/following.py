@@ -53,7 +53,7 @@ class Follower:
                 return self._end(self._follow())
             except KeyboardInterrupt:
                 if self._is_interrupted or not self._is_asked or not self._take_off():
-                    return _INTERRUPTED
+                    return self._leave()
                 self._is_interrupted = True
 
     def _follow(self) -> dict[str, Any]:
@@ -86,7 +86,7 @@ class Follower:
         if event.kind == "job" and event.body["state"] not in {*ENDED, "held"}:
             self._say_why_it_waits(event.body)
             return None
-        newest = next(iter(self._channel.jobs_of(self._method)), None)
+        newest = self._newest()
         if newest and newest["state"] not in {*ENDED, "held"}:
             return None
         return newest or {}
@@ -100,7 +100,7 @@ class Follower:
     def _end(self, job: dict[str, Any]) -> int:
         state = job.get("state")
         if self._as_json:
-            say_json({"response": self._answer.body if self._answer else None, "job": job or None})
+            self._say_json(job)
         elif state is None:
             self._say("This asked for no card.")
         else:
@@ -110,6 +110,18 @@ class Follower:
         if self._is_interrupted:
             return _INTERRUPTED
         return 0 if job.get("is_issued") else Negative.exit_code
+
+    def _leave(self) -> int:
+        """Go before the job has ended; a program is told where it stands."""
+        if self._as_json:
+            self._say_json(self._newest() if self._is_asked else None)
+        return _INTERRUPTED
+
+    def _newest(self) -> dict[str, Any] | None:
+        return next(iter(self._channel.jobs_of(self._method)), None)
+
+    def _say_json(self, job: dict[str, Any] | None) -> None:
+        say_json({"response": self._answer.body if self._answer else None, "job": job or None})
 
     def _take_off(self) -> bool:
         """Cancel the job we made.

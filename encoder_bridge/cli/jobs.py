@@ -26,6 +26,7 @@ from encoder_bridge.sqlite import open_for_reading
 from encoder_bridge.store.views import JobView, Views
 
 _which = click.argument("which", metavar="METHOD_OR_JOB")
+_WINDOW = (("from", "starts_at"), ("until", "ends_at"))
 _Look = Callable[[Channel], list[JobView]]
 
 
@@ -75,7 +76,7 @@ def show_jobs(config: Path | None, socket: Path | None, which: str, as_json: boo
         return
     for job in found:
         click.echo(_summary(job, zone))
-        for line in _facts(job):
+        for line in _facts(job, zone):
             click.echo(f"      {line}")
         for attempt in job["attempts"]:
             click.echo(f"      {_attempt(attempt, zone)}")
@@ -186,7 +187,13 @@ def _summary(job: JobView, zone: ZoneInfo) -> str:
     return printable("  ".join(parts))
 
 
-def _facts(job: JobView) -> Iterator[str]:
+def _facts(job: JobView, zone: ZoneInfo) -> Iterator[str]:
+    if job["entrances"]:
+        yield printable(f"opens {', '.join(job['entrances'])}")
+    if window := [f"{word} {moment(job[key], zone)}" for word, key in _WINDOW if job[key]]:
+        yield " ".join(window)
+    if job["joins"]:
+        yield "a copy: earlier cards keep working"
     if job["requester"]:
         yield printable(f"asked for by {job['requester']}")
     if job["sequence"] is not None:

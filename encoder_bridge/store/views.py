@@ -14,7 +14,7 @@ from encoder_bridge import reports
 from encoder_bridge.model import Job, iso
 from encoder_bridge.store.rows import COLUMNS, to_job
 
-_SELECT = f"SELECT {COLUMNS}, profile, backup FROM job "  # noqa: S608 - a constant
+_SELECT = f"SELECT {COLUMNS}, profile, backup, credential FROM job "  # noqa: S608 - a constant
 _ATTEMPTS = """
 SELECT attempt, at, what, encoder, card, detail, requester, operator FROM attempt WHERE job_id = ? ORDER BY attempt_id
 """
@@ -53,7 +53,7 @@ class Views:
 
     def _read(self, where: str, *parameters: object) -> list[JobView]:
         rows = self._execute(_SELECT + where, parameters).fetchall()
-        return [_shown(to_job(row[:-2]), *row[-2:]) for row in rows]
+        return [_shown(to_job(row[:-3]), *row[-3:]) for row in rows]
 
     def _attempts(self, job_id: int) -> list[dict[str, Any]]:
         rows = self._execute(_ATTEMPTS, (job_id,)).fetchall()
@@ -72,8 +72,9 @@ class Views:
         ]
 
 
-def _shown(job: Job, profile: str | None, backup: str | None) -> JobView:
+def _shown(job: Job, profile: str | None, backup: str | None, credential: str) -> JobView:
     error, card = reports.told(job), reports.card_of(job)
+    wanted = json.loads(credential)
     return {
         "job_id": job.job_id,
         "access_method_id": job.access_method_id,
@@ -82,6 +83,10 @@ def _shown(job: Job, profile: str | None, backup: str | None) -> JobView:
         "profile": profile,
         "attempt": job.attempt,
         "event_id": job.event_id,
+        "entrances": wanted.get("entrances", []),
+        "starts_at": wanted.get("starts_at"),
+        "ends_at": wanted.get("ends_at"),
+        "joins": wanted.get("joins", False),
         "is_issued": job.is_issued,
         "is_reissue": job.is_reissue,
         "requester": job.requester,

@@ -48,7 +48,16 @@ def asked(running: Running) -> tuple[str, dict[str, Any]]:
 
 
 def test_jobs_are_listed_and_shown_over_the_socket(running: Running) -> None:
-    insert(running.connection, job(1), requester="pms", sequence=3, route='["desk-1"]', backup='["desk-2"]')
+    wanted = {"entrances": ["101", "Pool"], "starts_at": "2025-07-12T15:00:00+09:00", "ends_at": None, "joins": True}
+    insert(
+        running.connection,
+        job(1),
+        requester="pms",
+        sequence=3,
+        route='["desk-1"]',
+        backup='["desk-2"]',
+        credential=json.dumps(wanted),
+    )
     running.connection.execute(
         "INSERT INTO attempt (job_id, attempt, at, what, encoder, requester, operator)"
         " VALUES (1, 1, 1752321600000, 'claimed', 'desk-1', 'pms', 'Kim')"
@@ -61,6 +70,9 @@ def test_jobs_are_listed_and_shown_over_the_socket(running: Running) -> None:
     assert run(running, "jobs", "list", "--state", "held").stdout == "There is no such job.\n"
     assert run(running, "jobs", "show", "am_1").stdout.splitlines() == [
         "   1  2025-07-12 21:00:00  queued            am_1",
+        "      opens 101, Pool",
+        "      from 2025-07-12 15:00:00",
+        "      a copy: earlier cards keep working",
         "      asked for by pms",
         "      number 3",
         "      to be made by desk-1, or desk-2 where those are offline",
@@ -68,6 +80,7 @@ def test_jobs_are_listed_and_shown_over_the_socket(running: Running) -> None:
     ]
     (shown,) = json.loads(run(running, "jobs", "show", "1", "--json").stdout)
     assert shown["attempts"][0]["operator"] == "Kim"
+    assert wanted.items() <= shown.items()
     missing = run(running, "jobs", "show", "am_9")
     assert (missing.exit_code, missing.stderr) == (
         1,
@@ -425,6 +438,26 @@ def test_encode_cancels_its_job_when_it_is_interrupted(running: Running) -> None
         out, err = encoding.communicate(timeout=20)
     assert (encoding.returncode, out, err) == (130, "am_1 is cancelled.\n", "")
     assert asked(running) == ("cancel", {"access_method_id": "am_1"})
+
+
+def test_encode_tells_programs_where_the_job_stands_when_it_is_interrupted(running: Running) -> None:
+    async def keep(envelope: Envelope) -> wire.Response:
+        insert(running.connection, job(1, State.QUEUED, "am_1"))
+        return wire.Response(status="accepted", access_method_id="am_1", state="queued")
+
+    async def cancel(envelope: Envelope) -> wire.Response:
+        running.connection.execute("UPDATE job SET state = 'cancelled', open = NULL")
+        return wire.Response(status="job", access_method_id="am_1", state="cancelled")
+
+    running.intake.answers |= {"trigger": keep, "cancel": cancel}
+    with start(running, "encode", "--json", "--access-method", "am_1") as encoding:
+        assert encoding.stderr is not None
+        assert encoding.stderr.readline() == "am_1 is on disk.\n"
+        encoding.send_signal(signal.SIGINT)
+        out, err = encoding.communicate(timeout=20)
+    assert (encoding.returncode, err) == (130, "am_1 is cancelled.\n")
+    told = json.loads(out)
+    assert (told["response"]["status"], told["job"]["state"]) == ("accepted", "cancelled")
 
 
 def test_encode_waits_for_a_card_that_is_begun_though_it_is_interrupted(running: Running) -> None:
