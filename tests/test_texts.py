@@ -53,6 +53,7 @@ TORN_OR_IN_DOUBT = (
     "encoder_communication_timeout",
     "encoding_interrupted",
     "uncategorized_error",
+    "verify_mismatch",
 )
 
 NOT_SHOWN = {"config"}
