@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from encoder_bridge.driver import (
     Capabilities,
+    Card,
     CardRejected,
     Contents,
     Credential,
@@ -23,17 +24,17 @@ from encoder_bridge.driver import (
     Unsure,
 )
 from encoder_bridge_cards import looking
-from encoder_bridge_cards.link import Activation, Link, LinkError, ReaderGone
+from encoder_bridge_cards.link import Activation, Link, LinkError, NoAnswer, ReaderGone
 from encoder_bridge_cards.looking import Seen
-from encoder_bridge_cards.personalisation import Mismatch
+from encoder_bridge_cards.personalisation import COUNTED_TRY, Mismatch
 from encoder_bridge_cards.profile import Profile
 from encoder_bridge_cards.reader import CardReader, HeldCard
 from encoder_bridge_cards.waiting import gone, laid, silent, wrong
 
 _log = logging.getLogger(__name__)
 
-_SILENCE_S = 20.0
-"""Longer than any single step on a card takes on a slow reader, its time-outs and repetitions included."""
+_SILENCE_S = 60.0
+"""Longer than the proof of the largest card takes on a slow reader: some 430 exchanges and 40 selections."""
 _LAYINGS = 3
 """How often a card may fall silent while it is looked at before another one is asked for."""
 
@@ -52,6 +53,7 @@ class CardEncoder:
     def __init__(self, reader: CardReader, profiles: Mapping[str, Profile]) -> None:
         self._reader = reader
         self._profiles = profiles
+        self._spared: dict[bytes, tuple[str, str]] = {}
         self._capabilities = Capabilities(
             technologies=frozenset().union(
                 *(layout.technologies for profile in profiles.values() for layout in profile.layouts)
@@ -94,7 +96,7 @@ class CardEncoder:
         profile = self._profile(credential.profile)
         profile.check(credential)
         look = partial(looking.for_writing, profile, credential, resuming=resume is not None)
-        return await self._make(look, desk, resume)
+        return await self._make(self._sparing(look) if resume is None else look, desk, resume)
 
     async def erase(self, desk: Desk, resume: Intent | None = None) -> Receipt:
         """See `Eraser`.  The profile's place on the card is blanked; our keys stay, so that the card remains ours."""
@@ -102,7 +104,7 @@ class CardEncoder:
         if resume is not None:
             profiles = (self._profile(resume.note.get("profile", "")),)
         look = partial(looking.for_blanking, profiles, resuming=resume is not None)
-        return await self._make(look, desk, resume)
+        return await self._make(self._sparing(look) if resume is None else look, desk, resume)
 
     async def read(self, desk: Desk) -> Contents:
         """See `Reader`.
@@ -114,9 +116,12 @@ class CardEncoder:
         for _ in range(_LAYINGS):
             async with laid(self._reader, desk, None) as (held, activation):
                 try:
-                    return await held.run(_at(partial(looking.at_contents, profiles), activation))
+                    return await held.run(_at(self._sparing(partial(looking.at_contents, profiles)), activation))
                 except LinkError as error:
                     failed = self._failed(error)
+                except CardRejected:
+                    card = Card(technology=activation.family.value, uid=activation.uid.hex())
+                    return Contents(card=card, fields={"state": "foreign"})
         raise failed
 
     async def _make(self, look: Look, desk: Desk, resume: Intent | None) -> Receipt:
@@ -141,14 +146,22 @@ class CardEncoder:
                 except CardRejected as error:
                     if wanted is None:
                         raise
-                    raise Unsure(str(error), raw=error.raw, error_type=error.error_type) from error
+                    _log.warning("the card on %s that was begun is refused: %s", self._reader.name, error)
+                    raise Unsure(
+                        "The card that was begun cannot be finished: lay it down again, or say that it is gone.",
+                        raw=error.raw,
+                        error_type=error.error_type,
+                    ) from error
             await wrong(self._reader, desk, wanted, seen.card)
 
     async def _finish(self, held: HeldCard, look: Look, seen: Seen, desk: Desk) -> Receipt:
         """Bring a card that was begun to its end, which it may have reached already."""
         if await held.run(lambda _: seen.is_done()):
             return _receipt(seen)
-        return await self._write(held, await held.run(lambda link: look(link, link.activate())), desk)
+        again = await held.run(lambda link: look(link, link.activate()))
+        if again.card.uid != seen.card.uid:
+            raise NoAnswer("another card")
+        return await self._write(held, again, desk)
 
     async def _write(self, held: HeldCard, seen: Seen, desk: Desk) -> Receipt:
         await desk.intend(Intent(card=seen.card, note=seen.note))
@@ -167,7 +180,32 @@ class CardEncoder:
             raise Unsure(
                 "The card was lifted or fell silent while it was written: lay the same card down again.", raw=error.raw
             ) from error
+        except DriverError:
+            raise
+        except Exception as error:
+            # A key's file that vanished, a bug: whatever it is, the card may have been changed.
+            _log.error("a card on %s was not finished: %s", self._reader.name, type(error).__name__)
+            raise Unsure(
+                "The card was not finished: lay the same card down again, and look into the log.",
+                raw=type(error).__name__,
+            ) from error
         return _receipt(seen)
+
+    def _sparing(self, look: Callable[[Link, Activation], Found]) -> Callable[[Link, Activation], Found]:
+        """Look at no card again that may count wrong keys and got one of ours, however often it is laid down."""
+
+        def sparing(link: Link, activation: Activation) -> Found:
+            if (refused := self._spared.get(activation.uid)) is not None:
+                sentence, error_type = refused
+                raise CardRejected(sentence, raw=COUNTED_TRY, error_type=error_type)
+            try:
+                return look(link, activation)
+            except CardRejected as error:
+                if error.raw == COUNTED_TRY:
+                    self._spared[activation.uid] = str(error), error.error_type
+                raise
+
+        return sparing
 
     def _failed(self, error: LinkError) -> DriverError:
         """What a broken link means as long as nothing was intended."""
@@ -193,9 +231,16 @@ async def _told(held: HeldCard, seen: Seen, desk: Desk) -> None:
     writing = asyncio.create_task(held.run(lambda _: seen.write(tell)))
     writing.add_done_callback(lambda _: steps.put_nowait(None))
     try:
+        is_begun = False
         while (step := await steps.get()) is not None:
+            is_begun = True
             desk.progress(*step)
-        await writing
+        try:
+            await writing
+        except DriverError as error:
+            if not is_begun:
+                raise
+            raise Mismatch(str(error.raw)) from error  # it says that the card was left as it was, and it was not
     finally:
         await asyncio.gather(writing, return_exceptions=True)
 

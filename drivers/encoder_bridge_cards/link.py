@@ -80,6 +80,10 @@ class NoAnswer(LinkError):
     """No reply came back: the card was lifted, or a reply was lost.  The card may have acted on the frame."""
 
 
+class Occupied(NoAnswer):
+    """Another program has the card to itself."""
+
+
 class Unsupported(LinkError):
     """The reader cannot carry this frame; the card never saw it, and its session goes on."""
 

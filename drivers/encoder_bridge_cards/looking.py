@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from encoder_bridge import driver
 from encoder_bridge.driver import Card, CardRejected, Credential, CredentialRejected, SettingsRejected
 from encoder_bridge_cards.formats.raw import RawFormat
 from encoder_bridge_cards.link import Activation, Link
-from encoder_bridge_cards.personalisation import Contents, Layout, Mismatch, Ours, Progress, Work
+from encoder_bridge_cards.personalisation import COUNTED_TRY, Contents, Layout, Mismatch, Ours, Progress, Work
 from encoder_bridge_cards.profile import Profile
 
 _log = logging.getLogger(__name__)
@@ -21,7 +21,7 @@ class Seen:
     """A card that may be worked on, and what it is to carry."""
 
     work: Work
-    contents: Contents
+    contents: Contents = field(repr=False)
     note: Mapping[str, str]
 
     @property
@@ -68,7 +68,7 @@ def for_writing(
             work.survey(_ours(profile, work, activation), resuming=resuming)
             uid = _uid(work)
             note = {"profile": profile.name, "written": str(layout.capacity > 0).lower()}
-            contents = profile.contents(layout, credential, uid)
+            contents = _fitting(profile, layout, credential, uid)
             if not isinstance(profile.format, RawFormat):
                 contents = _nothing_left(work, contents)
             return Seen(work=work, contents=contents, note=note)
@@ -87,15 +87,21 @@ def for_blanking(profiles: Sequence[Profile], link: Link, activation: Activation
     """
     sentence = "This card was not made here: lay down one that was."
     for profile in profiles:
-        for _, work in _works((profile,), link, link.activate()):
+        for layout, work in _works((profile,), link, link.activate()):
             try:
                 work.survey(_ours(profile, work, activation), resuming=resuming)
                 _uid(work)
             except (CardRejected, SettingsRejected) as error:
                 _log.info("not a card of profile %s: %s", profile.name, error)
+                if isinstance(error, CardRejected) and error.raw == COUNTED_TRY:
+                    raise CardRejected(sentence, raw=COUNTED_TRY, error_type="card_not_made_here") from error
+                continue
+            if layout.locks:
+                sentence = "This card is locked for ever and cannot be blanked: destroy it."
                 continue
             blank, carried = work.blank(), work.read()
-            if resuming or any(carried[place] != content for place, content in blank.items()):
+            is_filled = any(map(any, carried.values())) and any(carried[place] != blank[place] for place in blank)
+            if resuming or is_filled:
                 return Seen(work=work, contents=blank, note={"profile": profile.name})
             sentence = "This card is blank: nothing has to be erased."
     raise CardRejected(sentence, raw="foreign_content", error_type="card_not_made_here")
@@ -116,19 +122,33 @@ def at_contents(profiles: Sequence[Profile], link: Link, activation: Activation)
             try:
                 work.survey(_ours(profile, work, activation), resuming=False)
                 uid = _uid(work)
+                carried, blank = work.read(), work.blank()
+                area = b"".join(carried.values())
+                fields = profile.format.tells(area, uid)
             except (CardRejected, SettingsRejected) as error:
                 _log.info("not a card of profile %s: %s", profile.name, error)
+                if isinstance(error, CardRejected) and error.raw == COUNTED_TRY:
+                    raise
                 continue
             card = work.card
-            carried, blank = work.read(), work.blank()
-            area = b"".join(carried.values())
-            fields = profile.format.tells(area, uid)
             if fields is not None:
                 return driver.Contents(card=card, fields={"state": "whole", "profile": profile.name, **fields})
             is_blank = not any(area) or all(carried[place] == content for place, content in blank.items())
             if not is_blank or told["state"] == "foreign":
                 told = {"state": "blank" if is_blank else "unknown"}
     return driver.Contents(card=card, fields=told)
+
+
+def _fitting(profile: Profile, layout: Layout, credential: Credential, uid: bytes) -> Contents:
+    """What this kind of card is to carry; another kind was found to take the credential before a card was asked for.
+
+    Raises:
+        CardRejected: this kind does not.
+    """
+    try:
+        return profile.contents(layout, credential, uid)
+    except CredentialRejected as error:
+        raise CardRejected(f"This kind of card will not do: take another kind. {error}") from None
 
 
 def _nothing_left(work: Work, contents: Contents) -> Contents:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from encoder_bridge.driver import Card, CardRejected, Credential, CredentialRejected, Secret
 from encoder_bridge_cards.link import Activation, Family, Link
-from encoder_bridge_cards.personalisation import Contents, Mismatch, Ours, Progress
+from encoder_bridge_cards.personalisation import Contents, Ours, Progress
 from encoder_bridge_cards.tables import Table
 
 
@@ -34,6 +34,7 @@ class NumberLayout:
 
     technologies = frozenset(family.value for family in Family)
     unit = "number"
+    locks = False
     capacity = 0
 
     def places(self, image: bytes, *, ndef: bool) -> Contents:  # noqa: ARG002
@@ -69,25 +70,19 @@ class NumberWork:
         self.card = Card(technology=activation.family.value, uid=activation.uid.hex())
 
     def survey(self, ours: Ours, *, resuming: bool) -> None:  # noqa: ARG002
-        """See `Work`.
+        """See `Work`; the number is read a second time.
 
         Raises:
             CardRejected: the card draws another number each time.
         """
-        if self._has_random_uid:
+        if self._has_random_uid or self._link.activate().uid != self._uid:
             raise CardRejected("This card shows another number each time: take one with a number that stays.")
 
     def write(self, contents: Contents, progress: Progress) -> None:
         """Write nothing."""
 
-    def verify(self, contents: Contents) -> None:  # noqa: ARG002
-        """Read the number once more.
-
-        Raises:
-            Mismatch: it is another.
-        """
-        if self._link.activate().uid != self._uid:
-            raise Mismatch("number")
+    def verify(self, contents: Contents) -> None:
+        """Nothing: `survey` read the number twice."""
 
     def read(self) -> Contents:
         """Read nothing."""

@@ -32,6 +32,10 @@ Progress = Callable[[int, int], object]
 """Told steps done and steps in all; called after every effect on the card."""
 
 
+COUNTED_TRY = "counted_try"
+"""`CardRejected.raw` where a wrong key was tried on a card that may count such tries: no other one may be tried."""
+
+
 class Mismatch(Exception):
     """A card does not carry what was written, or its new keys do not open it.
 
@@ -58,6 +62,10 @@ class Layout(Protocol):
     @property
     def capacity(self) -> int:
         """Bytes that the largest card of this technology offers to one image."""
+
+    @property
+    def locks(self) -> bool:
+        """Whether its cards are made read only for ever, so that none of them can be blanked."""
 
     def places(self, image: bytes, *, ndef: bool) -> Contents:
         """Lay an image into the profile's area, padded with zeros to the area's last place that the image reaches.

@@ -4,7 +4,7 @@
 
     [profiles.guest]
     format = "wiegand"  # what: see `FORMATS`; its own keys stand beside it
-    bits = 26
+    layout = "h10301"
     facility_code = 123
 
     [profiles.guest.desfire]  # where: one table for each technology that may be laid down, see `TECHNOLOGIES`

@@ -7,8 +7,8 @@ import logging
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 
-from encoder_bridge.driver import Card, CardRejected, Desk, DeviceUnavailable, Prompt, Withdrawn
-from encoder_bridge_cards.link import Activation, LinkError, NoAnswer, ReaderGone
+from encoder_bridge.driver import Card, CardRejected, Desk, DeviceUnavailable, DriverError, Prompt, Withdrawn
+from encoder_bridge_cards.link import Activation, LinkError, NoAnswer, Occupied, ReaderGone
 from encoder_bridge_cards.reader import CardReader, HeldCard
 
 _log = logging.getLogger(__name__)
@@ -64,8 +64,10 @@ async def wrong(reader: CardReader, desk: Desk, wanted: Card, lying: Card) -> No
     desk.ask(Prompt.SAME_CARD, wanted)
 
 
-def silent(error: LinkError) -> CardRejected:
+def silent(error: LinkError) -> DriverError:
     """What to say of a card that lies there and does not answer."""
+    if isinstance(error, Occupied):
+        return DeviceUnavailable("Another program uses the card reader: close that program.", raw=error.raw)
     return CardRejected("This card does not answer: lay it flat on the reader, or take another one.", raw=error.raw)
 
 

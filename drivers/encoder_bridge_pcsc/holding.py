@@ -6,7 +6,7 @@ import logging
 import time
 from contextlib import suppress
 
-from encoder_bridge_cards.link import LinkError, NoAnswer, ReaderGone
+from encoder_bridge_cards.link import LinkError, NoAnswer, Occupied, ReaderGone
 
 from encoder_bridge_pcsc.habits import Habits
 from encoder_bridge_pcsc.link import PcscLink
@@ -61,7 +61,7 @@ class Holding:
         except PcscError as error:
             _log.info("the card on %s cannot be had: %s", self._reader, error.raw)
             self._is_silent = not isinstance(error, Busy)
-            raise NoAnswer(error.raw) from error
+            raise (Occupied if isinstance(error, Busy) else NoAnswer)(error.raw) from error
         self._link = PcscLink(self._connection, self._habits)
 
     def release(self) -> bool:

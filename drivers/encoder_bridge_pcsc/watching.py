@@ -9,6 +9,7 @@ from contextlib import suppress
 from encoder_bridge_pcsc.winscard import Context, PcscError, State
 
 _AGAIN_S = 0.05
+_PATIENCE_S = 5.0
 _EVENTS = 16
 """Bits of a state below its count of cards that came and went."""
 
@@ -35,9 +36,11 @@ class Watch:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread and wait for it.  Blocking, for as long as it takes pcscd to answer."""
+        """End the thread and wait for it; a pcscd that hangs keeps it, and is not waited for any longer."""
         self._is_stopping.set()
-        while self._thread.is_alive():
+        patience = int(_PATIENCE_S / _AGAIN_S)
+        while self._thread.is_alive() and patience:
+            patience -= 1
             # A cancel that comes before the wait is lost, and one that comes after pcscd's end fails.
             with suppress(PcscError):
                 self._context.cancel()

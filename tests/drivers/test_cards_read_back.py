@@ -305,7 +305,11 @@ def test_a_card_is_told_with_its_profile_s_name_among_one_of_other_keys(where: W
     card, guest, staff = where.make(), profile(where, what), elsewhere(where)
     encode(card, guest=guest)
     expected = {"state": "whole", "profile": "guest", **what.told}
-    assert told(card, staff=staff, guest=guest) == told(card, guest=guest, staff=staff) == expected
+    assert told(card, guest=guest, staff=staff) == expected
+    if where is WHERES["ntag216 that hides"]:  # it may count wrong passwords, so no second one is tried
+        assert told(card, staff=staff, guest=guest) == {"state": "foreign"}
+        return
+    assert told(card, staff=staff, guest=guest) == expected
     erase(card, staff=staff, guest=guest)
     assert told(card, staff=staff, guest=guest) == told(card, guest=guest, staff=staff) == {"state": "blank"}
 

@@ -44,6 +44,7 @@ class ClassicLayout:
 
     technologies = frozenset(geometry.TECHNOLOGIES.values())
     unit = "block"
+    locks = False
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan

@@ -58,6 +58,7 @@ class DesfireLayout:
 
     technologies = frozenset(generation.value for generation in Generation)
     unit = "file"
+    locks = False
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan

@@ -36,6 +36,8 @@ _BEGINNINGS = ("", "http://www.", "https://www.", "http://", "https://", "tel:",
 """What the first byte of a URI record stands for, up to the ones that are of use on a card."""
 _PLACEHOLDER = re.compile(r"\{(access_method_id|sequence|starts_at|ends_at|entrances|fields\.[A-Za-z0-9_-]{1,64})\}")
 _EXTERNAL = re.compile(r"[a-z0-9.-]+:[A-Za-z0-9$()*+,./:;=@_%&'!-]+", re.ASCII)
+_FIXED = re.compile(r"[a-z][a-z0-9+.-]*:(//[^/{}]+/|[^/{}]{3})")
+"""What makes a URI ours: scheme and host, or the beginning of what stands in its place."""
 _WELL_KNOWN, _EXTERNAL_TNF = 1, 4
 _SHORT = 0x10
 
@@ -56,13 +58,15 @@ class NdefFormat:
             SettingsRejected: one is missing or wrong.
         """
         external = table.text("external_type") if "external_type" in table else None
-        if external is not None and not _EXTERNAL.fullmatch(external):
+        if external is not None and (len(external) > 255 or not _EXTERNAL.fullmatch(external)):
             table.refuse("external_type", "has to be a domain of yours and a name, such as example.com:key")
         key = "payload" if external is not None else "uri"
         template = table.text(key)
         if set("{}") & set(_PLACEHOLDER.sub("", template)):
             table.refuse(key, "has an unknown placeholder: use access_method_id, sequence, starts_at, ends_at, "
                               "entrances or fields.NAME in braces")  # fmt: skip
+        if external is None and not _FIXED.match(template):
+            table.refuse(key, "has to begin with a fixed address, such as https://example.com/: cards are known by it")
         return cls(template=template, external_type=external)
 
     def image(self, credential: Credential, uid: bytes | None, unit: str) -> bytes:  # noqa: ARG002

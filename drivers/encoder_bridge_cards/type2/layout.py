@@ -77,6 +77,11 @@ class NtagLayout:
         """See `Layout`."""
         return self._plan.capacity
 
+    @property
+    def locks(self) -> bool:
+        """See `Layout`."""
+        return self._plan.lock
+
     def places(self, image: bytes, *, ndef: bool) -> Contents:
         """See `Layout`, and `Plan.places`."""
         return self._plan.places(image, ndef=ndef)

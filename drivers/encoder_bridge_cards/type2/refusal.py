@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from encoder_bridge.driver import CardRejected
+from encoder_bridge_cards.personalisation import COUNTED_TRY
 
 
 def too_small() -> CardRejected:
@@ -23,6 +24,13 @@ def foreign() -> CardRejected:
 def unknown_key() -> CardRejected:
     """None of our keys opens it."""
     return CardRejected("This card has a password that is not ours: take another one.", raw="unknown_key")
+
+
+def counted_try() -> CardRejected:
+    """One of our keys was tried and is wrong, and the card may count that."""
+    return CardRejected(
+        "This card may count wrong passwords, and one of ours was wrong: take another one.", raw=COUNTED_TRY
+    )
 
 
 def untried_key() -> CardRejected:

@@ -168,6 +168,8 @@ class PagesWork:
             if found is None:
                 raise LinkError("an open card hides its configuration")
             return found
+        if tries and (found is None or found.counts_tries) and self._guard.may_count_tries:
+            raise refusal.counted_try()
         raise refusal.untried_key() if len(tries) < len(keys) else refusal.unknown_key()
 
     def _is_free(self, ours: Ours) -> bool:

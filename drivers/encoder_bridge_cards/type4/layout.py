@@ -27,6 +27,7 @@ class Type4Layout:
 
     technologies = frozenset({TECHNOLOGY})
     unit = "file"
+    locks = False
     capacity = container.LARGEST_FILE - _LENGTH_SIZE
     """See `Layout`; what a card's own file has room for is found out when it lies there."""
 
